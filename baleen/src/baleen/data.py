@@ -1,0 +1,171 @@
+"""The tables that travel between the stages: frozen arrays with stated shapes and units.
+
+Positions and sample indices are 0-based, intervals half-open. ``position`` is the reference index
+of the base under test. Row order never carries meaning.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+F32 = npt.NDArray[np.float32]
+Bool = npt.NDArray[np.bool_]
+
+MISMATCH, DELETION, INSERTION = 1, 2, 4
+"""Bits of ``ReadPileup.errors``; INSERTION = directly before or after the base."""
+
+
+def check(name: str, array: npt.NDArray[np.generic], dtype: npt.DTypeLike, shape: tuple[int, ...]) -> None:
+    """Raise ``ValueError`` unless the array has this dtype and shape."""
+    if array.dtype != np.dtype(dtype) or array.shape != shape:
+        message = f"{name} must be {np.dtype(dtype)} of shape {shape}, not {array.dtype} of {array.shape}"
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class ReadIndex:
+    """Everything that is per read, once. ``r`` reads of one contig, natives and controls.
+
+    Parameters
+    ----------
+    read_ids
+        UUIDs as text.
+    is_native
+        bool, shape ``(r,)``; the others are controls.
+    sample
+        Index into ``sample_names``, uint8, shape ``(r,)``.
+    fold
+        hash(seed, read id) modulo the number of folds, uint8, shape ``(r,)``.
+    sample_names
+        Names of the sequenced libraries.
+    """
+
+    read_ids: tuple[str, ...]
+    is_native: Bool
+    sample: U8
+    fold: U8
+    sample_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        r = (len(self.read_ids),)
+        check("is_native", self.is_native, np.bool_, r)
+        check("sample", self.sample, np.uint8, r)
+        check("fold", self.fold, np.uint8, r)
+
+    def __len__(self) -> int:
+        return len(self.read_ids)
+
+
+@dataclass(frozen=True)
+class SignalPileup:
+    """Signal windows of one contig: window = one read at one position.
+
+    ``p`` positions, ``w`` windows. Windows of position ``i`` are rows
+    ``window_offsets[i]:window_offsets[i + 1]``, natives and controls in any order.
+
+    Parameters
+    ----------
+    contig, sequence
+        Name; reference bases, ASCII, uint8, shape ``(contig length,)``.
+    position
+        Rising, int32, shape ``(p,)``.
+    window_offsets
+        int64, shape ``(p + 1,)``.
+    read
+        Row of ``reads``, int32, shape ``(w,)``.
+    level_pa, level_stdv_pa
+        Mean and standard deviation of the base's samples, scaled to the pore model, float32.
+    confidence
+        Of the placement, float32 in [0, 1].
+    dwell_samples
+        Samples on the tested base, int32.
+    signal
+        Scaled current of all reads one after another, picoampere, float32, shape ``(s,)``;
+        windows are intervals of it, so no sample is stored twice.
+    base_start, base_end
+        The tested base's interval of ``signal``, int64, shape ``(w,)``.
+    window_start, window_end
+        The same with ``padding`` bases on either side, int64, shape ``(w,)``.
+    reads
+        The reads.
+    """
+
+    contig: str
+    sequence: U8
+    position: I32
+    window_offsets: I64
+    read: I32
+    level_pa: F32
+    level_stdv_pa: F32
+    confidence: F32
+    dwell_samples: I32
+    signal: F32
+    base_start: I64
+    base_end: I64
+    window_start: I64
+    window_end: I64
+    reads: ReadIndex
+
+    def __post_init__(self) -> None:
+        p, w = len(self.position), len(self.read)
+        check("position", self.position, np.int32, (p,))
+        check("window_offsets", self.window_offsets, np.int64, (p + 1,))
+        for name in ("read", "dwell_samples"):
+            check(name, getattr(self, name), np.int32, (w,))
+        for name in ("level_pa", "level_stdv_pa", "confidence"):
+            check(name, getattr(self, name), np.float32, (w,))
+        for name in ("base_start", "base_end", "window_start", "window_end"):
+            check(name, getattr(self, name), np.int64, (w,))
+        if self.window_offsets[0] != 0 or self.window_offsets[-1] != w:
+            message = f"window_offsets must go from 0 to {w}, the number of windows"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class ErrorPileup:
+    """Basecall errors of one contig, from the alignments alone. ``e`` = one read at one position.
+
+    Parameters
+    ----------
+    position, read
+        int32, shape ``(e,)``: every position a read's alignment spans, deletions included.
+    errors
+        Bits MISMATCH, DELETION, INSERTION, uint8, shape ``(e,)``.
+    quality
+        Phred of the called base, 255 where there is none (deletion, no qualities), uint8.
+    reads
+        The reads (of the same contig; the same index as the signal pileup where there is one).
+    """
+
+    position: I32
+    read: I32
+    errors: U8
+    quality: U8
+    reads: ReadIndex
+
+    def __post_init__(self) -> None:
+        e = (len(self.position),)
+        check("position", self.position, np.int32, e)
+        check("read", self.read, np.int32, e)
+        check("errors", self.errors, np.uint8, e)
+        check("quality", self.quality, np.uint8, e)
+
+
+@dataclass(frozen=True)
+class Distances:
+    """What the scorer asked of dynamic time warping, one value per window of the pileup.
+
+    Parameters
+    ----------
+    base_coordinate, window_coordinate
+        First coordinate of the embedding of the windows' distances (tested base alone; padded
+        window): signed, label-free, float32, shape ``(w,)``; NaN where a position has too few
+        windows.
+    """
+
+    base_coordinate: F32
+    window_coordinate: F32

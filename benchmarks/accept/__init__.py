@@ -1,0 +1,1 @@
+"""Acceptance figures: one module per name, each with ``rows() -> Iterable[Row]``."""

@@ -1,0 +1,20 @@
+//! Python binding of the engine: the only crate that knows of Python.
+//!
+//! Each module mirrors one module of `krill-signal`, takes flat `NumPy` arrays,
+//! detaches from the interpreter, computes, and returns flat arrays.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// Turn an engine error into the exception the Python layer documents.
+#[expect(clippy::needless_pass_by_value, reason = "passed to Result::map_err")]
+#[expect(dead_code, reason = "used by the first module that binds a computation")]
+fn value_error(error: krill_signal::Error) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+#[pymodule]
+fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    Ok(())
+}

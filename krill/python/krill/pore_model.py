@@ -1,0 +1,93 @@
+"""Pore models: the current expected for each k-mer."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+SHIPPED = ("rna002", "rna004")
+
+
+@dataclass(frozen=True)
+class PoreModel:
+    """Expected current of every k-mer.
+
+    Parameters
+    ----------
+    name
+        Chemistry or file the levels come from.
+    kmer_size
+        Bases per k-mer.
+    center
+        Index of the base under test in the k-mer: an event of the k-mer that starts
+        at reference index ``s`` is reported at position ``s + center``.
+    level_mean, level_stdv
+        Picoampere, float32, shape ``(4 ** kmer_size,)``; the index is the k-mer, 5' to 3',
+        read as a base-4 number (A 0, C 1, G 2, T 3; first base most significant).
+    """
+
+    name: str
+    kmer_size: int
+    center: int
+    level_mean: npt.NDArray[np.float32]
+    level_stdv: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        for field in ("level_mean", "level_stdv"):
+            levels = np.ascontiguousarray(getattr(self, field), dtype=np.float32)
+            object.__setattr__(self, field, levels)
+            if levels.shape != (4**self.kmer_size,):
+                msg = (
+                    f"{field} of a {self.kmer_size}-mer model needs {4**self.kmer_size} levels, "
+                    f"not {levels.shape}"
+                )
+                raise ValueError(msg)
+            if not np.isfinite(levels).all():
+                msg = f"{field} of pore model {self.name} holds {np.sum(~np.isfinite(levels))} levels that are not finite"
+                raise ValueError(msg)
+        if not 0 <= self.center < self.kmer_size:
+            msg = f"center {self.center} lies outside a {self.kmer_size}-mer"
+            raise ValueError(msg)
+
+    @classmethod
+    def shipped(cls, name: str) -> Self:
+        """Return a model that comes with the engine: ``rna002`` (5-mer) or ``rna004`` (9-mer)."""
+        if name not in SHIPPED:
+            msg = f"no pore model {name!r} is shipped; there are {', '.join(SHIPPED)}"
+            raise ValueError(msg)
+        with (files("krill") / "models" / f"{name}.npz").open("rb") as handle:
+            table = np.load(handle)
+            unit, zero = float(table["pa_per_unit"]), float(table["pa_at_zero"])
+            return cls(
+                name=name,
+                kmer_size=int(table["kmer_size"]),
+                center=int(table["center"]),
+                level_mean=table["level"].astype(np.float32) * np.float32(unit) + np.float32(zero),
+                level_stdv=table["stdv"].astype(np.float32) * np.float32(unit),
+            )
+
+    def kmer_codes(self, sequence: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+        """Return the code of every k-mer of an ASCII sequence, -1 where a base is ambiguous.
+
+        Parameters
+        ----------
+        sequence
+            Upper-case ASCII bases, U or T, uint8, shape ``(n,)``.
+
+        Returns
+        -------
+        int64, shape ``(max(0, n - kmer_size + 1),)``.
+        """
+        digit = np.full(256, -1, np.int64)
+        for code, bases in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu")):
+            digit[list(bases)] = code
+        digits = digit[sequence]
+        n = max(0, len(sequence) - self.kmer_size + 1)
+        codes = np.zeros(n, np.int64)
+        valid = np.ones(n, bool)
+        for i in range(self.kmer_size):
+            codes = codes * 4 + digits[i : i + n]
+            valid &= digits[i : i + n] >= 0
+        return np.where(valid, codes, -1)

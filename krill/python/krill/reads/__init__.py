@@ -1,0 +1,1 @@
+"""Reads and their signals: the arrays, and the files they come from."""

@@ -1,0 +1,10 @@
+//! Signal computation for native RNA reads.
+//!
+//! Arrays in, arrays out: no files, no Python, no global state. Called by the
+//! `krill-binding` crate, which owns everything that knows of Python.
+
+pub mod error;
+pub mod ragged;
+
+pub use error::{Error, Result};
+pub use ragged::Ragged;
