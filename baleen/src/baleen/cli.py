@@ -1,0 +1,72 @@
+"""The command line: finds subcommands, turns errors into exit codes. Heavy imports stay inside."""
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+COMMANDS = {
+    "run": "call modifications: native against control",
+}
+
+
+class _LazyGroup(click.Group):
+    """Import a subcommand's module only when it is used, so that --help is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"baleen.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="baleen-rna", prog_name="baleen")
+def baleen() -> None:
+    """Which bases of native RNA are modified, in which molecules, how often, and how sure it is.
+
+    Compares native nanopore direct-RNA reads with an unmodified (IVT) control.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; exit 0, or with the exit code of the error."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")  # cores are given out by --threads, not by BLAS
+    from krill.errors import DeviceError, FormatError, KrillError
+
+    from baleen.errors import BaleenError
+
+    try:
+        baleen.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped; finished contigs are kept: the same command with --resume goes on", err=True)
+        sys.exit(130)
+    except BaleenError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except FormatError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(3)
+    except DeviceError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except KrillError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(141)  # the reader of our stdout went away: say nothing, as every filter does
+    sys.exit(0)

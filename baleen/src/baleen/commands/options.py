@@ -1,0 +1,120 @@
+"""Command line options made from the settings, so that each setting is declared once."""
+
+import dataclasses
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from baleen.config import Config
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class Bytes(click.ParamType):
+    """A number of bytes; accepts 8G, 512M, ..."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number of bytes."""
+        if isinstance(value, int):
+            return value
+        text = str(value).upper().removesuffix("B").removesuffix("I")
+        unit = text[-1:] if text[-1:] in _UNITS else ""
+        try:
+            return int(float(text.removesuffix(unit)) * _UNITS[unit])
+        except ValueError:
+            self.fail(f"{value!r} is not a number of bytes; write 8G, 512M or 1000000", param, ctx)
+
+
+class CommaList(click.ParamType):
+    """Words separated by commas."""
+
+    name = "list"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return the words."""
+        if isinstance(value, (tuple, list)):
+            return tuple(value)
+        return tuple(word.strip() for word in str(value).split(",") if word.strip())
+
+
+_SPECIAL_TYPES: dict[str, click.ParamType] = {"gpu_memory_limit": Bytes(), "channels": CommaList()}
+_GIVEN_OTHERWISE = {"device"}  # --cuda and --no-cuda
+
+
+def settings_options(*sections: str) -> Callable[[F], F]:
+    """Add one option per field of these sections of ``Config``, and ``--config FILE``."""
+
+    def decorate(function: F) -> F:
+        for section in reversed(dataclasses.fields(Config)):
+            if section.name in sections:
+                kind: Any = section.default_factory
+                for item in reversed(dataclasses.fields(kind)):
+                    if item.name not in _GIVEN_OTHERWISE:
+                        function = _option(item)(function)
+        return click.option(
+            "--config",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            is_eager=True,
+            expose_value=False,
+            callback=_read_config_file,
+            help="TOML file of settings; environment BALEEN_* and flags go before it.",
+        )(function)
+
+    return decorate
+
+
+def _option(item: "dataclasses.Field[Any]") -> Callable[[Any], Any]:
+    meta = item.metadata
+    flag = meta["flag"] or "--" + item.name.replace("_", "-")
+    common: dict[str, Any] = {
+        "default": item.default,
+        "show_default": item.default not in (None, ()),
+        "help": meta["help"][0].upper() + meta["help"][1:] + ".",
+        "envvar": f"BALEEN_{item.name.upper()}",
+    }
+    if isinstance(item.default, bool):
+        return click.option(flag, item.name, is_flag=True, **common)
+    if item.name in _SPECIAL_TYPES:
+        if isinstance(item.default, tuple):
+            common["default"] = ",".join(item.default)
+        return click.option(flag, item.name, type=_SPECIAL_TYPES[item.name], **common)
+    if isinstance(item.default, tuple):
+        return click.option(flag, item.name, multiple=True, **common)
+    kind = type(item.default) if item.default is not None else str
+    choice = click.Choice(meta["choices"]) if meta["choices"] else kind
+    return click.option(flag, item.name, type=choice, **common)
+
+
+def _read_config_file(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    if value is None:
+        return
+    try:
+        settings = tomllib.loads(value.read_text())
+    except tomllib.TOMLDecodeError as error:
+        message = f"{value}: not valid TOML: {error}"
+        raise click.BadParameter(message, ctx, param) from error
+    known = {p.name for p in ctx.command.params}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        message = f"{value}: no such setting: {', '.join(unknown)}"
+        raise click.BadParameter(message, ctx, param)
+    ctx.default_map = {**(ctx.default_map or {}), **settings}
+
+
+def requested_device(cuda: str | None, *, no_cuda: bool) -> str:
+    """Turn ``--cuda`` and ``--no-cuda`` into the device setting."""
+    if cuda is not None and no_cuda:
+        message = "--cuda and --no-cuda exclude each other"
+        raise click.UsageError(message)
+    if no_cuda:
+        return "cpu"
+    return "auto" if cuda is None else f"cuda:{cuda}"

@@ -1,0 +1,55 @@
+"""Files that are complete or absent: written as ``.part``, flushed to disk, then renamed."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from baleen.errors import OutputError
+
+
+@contextmanager
+def complete_file(path: Path) -> Iterator[Path]:
+    """Yield the path to write to; on success it becomes ``path``, on failure it is removed.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written (disk full, no permission).
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        with part.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        part.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise as_output_error(path, error) from error
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def as_output_error(path: Path, error: OSError) -> OutputError:
+    """Say what could not be written, what is kept and how to go on."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return OutputError(
+            f"{path}: the disk is full; finished contigs are kept",
+            hint="free some space, then give the same command with --resume",
+        )
+    return OutputError(
+        f"{path}: cannot be written: {error.strerror or error}",
+        hint="check the folder's permissions, then give the same command with --resume",
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

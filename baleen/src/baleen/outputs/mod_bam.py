@@ -1,0 +1,200 @@
+"""Per-read calls as mod-BAM: MM, ML and MN tags as SAMtags defines them."""
+
+import array
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pysam
+
+from baleen.errors import UsageError
+from baleen.outputs.files import complete_file
+
+_BASES = "ACGT"
+_KNOWN_CODES = {
+    "a": "A",
+    "m": "C",
+    "17596": "A",
+    "17802": "T",
+    "19227": "T",
+    "19228": "C",
+    "19229": "G",
+    "69426": "A",
+}
+"""Codes of SAMtags and ChEBI (inosine, pseudouridine, 2'-O-methyl U C G A) with the base they modify."""
+
+
+class SampleBam(NamedTuple):
+    """Where the records of a sample come from, and the read group they get."""
+
+    path: Path
+    read_group: str
+
+
+def modified_bases(mod_code: str | None) -> dict[str, str]:
+    """Return ``base -> code`` for the MM tag.
+
+    Parameters
+    ----------
+    mod_code
+        A known code (``a``, ``m``, ``17802``, ...), ``BASE+CODE`` for any other, or None for
+        "some modification" of every base (``A+A``, ``C+C``, ``G+G``, ``T+T``).
+
+    Raises
+    ------
+    UsageError
+        If it is not known which base the code modifies.
+    """
+    if mod_code is None:
+        return {base: base for base in _BASES}
+    base, _, code = mod_code.rpartition("+")
+    if not base:
+        base = _KNOWN_CODES.get(code, "")
+    base = base.upper().replace("U", "T")
+    if base not in _KNOWN_CODES.values() or not code:
+        message = f"--mod-code: which base does {mod_code!r} modify?"
+        raise UsageError(message, hint=f"write it as BASE+CODE, for example A+{code or 'a'}")
+    return {base: code}
+
+
+def mod_tags(
+    sequence: str,
+    query_position: npt.NDArray[np.int64],
+    p_mod: npt.NDArray[np.float32],
+    codes: Mapping[str, str],
+) -> tuple[str, "array.array[int]"]:
+    """Encode calls of one forward-strand read as MM and ML.
+
+    Parameters
+    ----------
+    sequence
+        The read's bases as sequenced, 5' to 3'.
+    query_position
+        Rising indices of the called bases in ``sequence``.
+    p_mod
+        Probability that each is modified.
+    codes
+        From `modified_bases`; calls on other bases are left out.
+
+    Returns
+    -------
+    MM
+        ``BASE+CODE?,delta,...;`` per base; ``?`` because bases not listed are unknown.
+    ML
+        ``min(255, floor(256 p))`` in the same order.
+    """
+    bases = np.frombuffer(sequence.upper().replace("U", "T").encode(), np.uint8)
+    called = bases[query_position]
+    quantised = np.minimum(255, np.floor(256.0 * p_mod)).astype(np.uint8)
+    mm: list[str] = []
+    ml = array.array("B")
+    for base, code in codes.items():
+        of_base = called == ord(base)
+        if not of_base.any():
+            continue
+        rank = np.cumsum(bases == ord(base))[query_position[of_base]]
+        deltas = np.diff(rank, prepend=0) - 1
+        mm.append(f"{base}+{code}?," + ",".join(map(str, deltas)) + ";")
+        ml.extend(quantised[of_base].tolist())
+    return "".join(mm), ml
+
+
+class ReadCall(NamedTuple):
+    """Calls of one read, by rising reference position."""
+
+    position: npt.NDArray[np.int32]
+    p_mod: npt.NDArray[np.float32]
+
+
+def annotate(record: pysam.AlignedSegment, call: ReadCall, codes: Mapping[str, str]) -> None:
+    """Replace the record's modification tags by ours; other tags stay."""
+    for tag in ("MM", "ML", "MN", "Mm", "Ml"):
+        record.set_tag(tag, None)
+    sequence = record.query_sequence
+    if sequence is None:
+        return
+    pairs = np.array(record.get_aligned_pairs(matches_only=True), np.int64).reshape(-1, 2)
+    place = np.searchsorted(pairs[:, 1], call.position)
+    inside = place < len(pairs)
+    inside[inside] = pairs[place[inside], 1] == call.position[inside]
+    mm, ml = mod_tags(sequence, pairs[place[inside], 0], call.p_mod[inside], codes)
+    record.set_tag("MM", mm, "Z")
+    record.set_tag("ML", ml)
+    record.set_tag("MN", len(sequence), "i")
+
+
+def write_mod_bam(
+    path: Path,
+    header: pysam.AlignmentHeader,
+    contigs: Iterable[tuple[str, Sequence[SampleBam], Mapping[tuple[int, str], ReadCall]]],
+    codes: Mapping[str, str],
+) -> int:
+    """Write the annotated records of contigs, sorted; return how many carry calls.
+
+    Parameters
+    ----------
+    path
+        BAM slice to write.
+    header
+        Of the merged result.
+    contigs
+        ``(contig, samples, calls by (sample index, read id))`` in the header's order.
+    codes
+        From `modified_bases`.
+    """
+    written = 0
+    with complete_file(path) as part, pysam.AlignmentFile(str(part), "wb", header=header) as out:
+        for contig, samples, calls in contigs:
+            streams = [
+                _called_records(sample, index, contig, calls, header) for index, sample in enumerate(samples)
+            ]
+            for _, _, record in heapq.merge(*streams, key=lambda item: item[:2]):
+                key = (int(record.get_tag("Xs")), str(record.query_name))
+                record.set_tag("Xs", None)
+                annotate(record, calls[key], codes)
+                out.write(record)
+                written += 1
+    return written
+
+
+def _called_records(
+    sample: SampleBam,
+    index: int,
+    contig: str,
+    calls: Mapping[tuple[int, str], ReadCall],
+    header: pysam.AlignmentHeader,
+) -> Iterator[tuple[int, int, pysam.AlignedSegment]]:
+    """Yield the sample's called records on the contig as ``(start, sample, record)``."""
+    with pysam.AlignmentFile(str(sample.path), "rb") as bam:
+        for record in bam.fetch(contig):
+            if (index, str(record.query_name)) not in calls or record.is_secondary or record.is_supplementary:
+                continue
+            moved = pysam.AlignedSegment.from_dict(record.to_dict(), header)
+            moved.set_tag("RG", sample.read_group)
+            moved.set_tag("Xs", index)
+            yield moved.reference_start, index, moved
+
+
+def merge_bams(slices: Sequence[Path], header: pysam.AlignmentHeader, path: Path) -> None:
+    """Concatenate sorted slices in the header's order and index the result.
+
+    Blocks are copied, not decoded, so the cost is that of copying the bytes.
+    """
+    index = path.with_name(path.name + ".bai")
+    index.unlink(missing_ok=True)
+    with complete_file(path) as part:
+        if slices:
+            header_sam = part.with_name(part.name + ".header")
+            header_sam.write_text(str(header))
+            try:
+                pysam.cat("-h", str(header_sam), "-o", str(part), *map(str, slices))  # type: ignore[attr-defined]
+            finally:
+                header_sam.unlink()
+        else:
+            pysam.AlignmentFile(str(part), "wb", header=header).close()
+        pysam.quickcheck(str(part))  # type: ignore[attr-defined]
+    with complete_file(index) as part:
+        pysam.index("-b", str(path), str(part))  # type: ignore[attr-defined]

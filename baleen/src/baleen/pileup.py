@@ -1,0 +1,184 @@
+"""Turn aligned reads into signal windows per position."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from krill import Alignments, ReadBatch, ReadStatus
+
+from baleen.data import F32, I32, I64, U8, ReadIndex, SignalPileup
+
+N_FOLDS = 5
+
+
+def read_fold(read_id: str, seed: int) -> int:
+    """Return the read's fold: the same for natives and controls, whatever else is in the run."""
+    digest = hashlib.blake2b(f"{seed}:{read_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") % N_FOLDS
+
+
+def index_reads(
+    batches: Sequence[tuple[Sequence[str], int, bool]], sample_names: tuple[str, ...], seed: int
+) -> ReadIndex:
+    """Build the read index of a contig from ``(read ids, sample, is_native)`` per batch, in order."""
+    read_ids = tuple(read_id for ids, _, _ in batches for read_id in ids)
+    sizes = [len(ids) for ids, _, _ in batches]
+    return ReadIndex(
+        read_ids=read_ids,
+        is_native=np.repeat([native for _, _, native in batches], sizes).astype(np.bool_),
+        sample=np.repeat([sample for _, sample, _ in batches], sizes).astype(np.uint8),
+        fold=np.array([read_fold(read_id, seed) for read_id in read_ids], np.uint8),
+        sample_names=sample_names,
+    )
+
+
+@dataclass(frozen=True)
+class PlacedReads:
+    """What the pileup keeps of one batch: scaled signal and where its bases lie in it.
+
+    Parameters
+    ----------
+    signal
+        Scaled current of the placed part of each read, one after another, float32.
+    read
+        Row in the batch, int32, shape ``(m,)``, one per placed base.
+    position, dwell_samples
+        int32, shape ``(m,)``.
+    base_start, base_end, window_start, window_end
+        Intervals of ``signal``, int64, shape ``(m,)``.
+    level_pa, level_stdv_pa, confidence
+        float32, shape ``(m,)``.
+    """
+
+    signal: F32
+    read: I32
+    position: I32
+    dwell_samples: I32
+    base_start: I64
+    base_end: I64
+    window_start: I64
+    window_end: I64
+    level_pa: F32
+    level_stdv_pa: F32
+    confidence: F32
+
+
+def place_batch(batch: ReadBatch, alignments: Alignments, padding: int) -> PlacedReads:
+    """Scale the signal of each placed read and find its windows.
+
+    Parameters
+    ----------
+    batch, alignments
+        The same reads, in the same order.
+    padding
+        Bases on either side of the tested base in a padded window. A window ends early at the
+        end of the read's placed part and at a gap of the alignment.
+    """
+    n = len(alignments)
+    rows_per_read = np.diff(alignments.read_offsets)
+    read = np.repeat(np.arange(n, dtype=np.int32), rows_per_read)
+    shift = np.zeros(n, np.int64)  # from an index in the read's signal row to one in `signal`
+    parts: list[F32] = []
+    used = 0
+    for i in np.flatnonzero(rows_per_read):
+        rows = slice(alignments.read_offsets[i], alignments.read_offsets[i + 1])
+        first = int(alignments.sample_start[rows].min())
+        last = int(alignments.sample_end[rows].max())
+        parts.append(_scale(batch, alignments, int(i), first, last))
+        shift[i] = used - first
+        used += last - first
+    base_start = alignments.sample_start + shift[read]
+    base_end = alignments.sample_end + shift[read]
+    window_start, window_end = _pad(read, alignments.position, base_start, base_end, padding)
+    return PlacedReads(
+        signal=np.concatenate(parts) if parts else np.zeros(0, np.float32),
+        read=read,
+        position=alignments.position,
+        dwell_samples=(base_end - base_start).astype(np.int32),
+        base_start=base_start,
+        base_end=base_end,
+        window_start=window_start,
+        window_end=window_end,
+        level_pa=alignments.level_mean,
+        level_stdv_pa=alignments.level_stdv,
+        confidence=alignments.confidence,
+    )
+
+
+def _scale(batch: ReadBatch, alignments: Alignments, i: int, first: int, last: int) -> F32:
+    """Return samples ``first:last`` of read ``i`` on the scale of the pore model (see Alignments)."""
+    raw = batch.signal[i]
+    pa = (raw[first:last].astype(np.float32) + batch.offset_adc[i]) * batch.scale_pa[i]
+    time = np.arange(first, last, dtype=np.float32) / np.float32(len(raw)) - np.float32(0.5)
+    pa -= alignments.shift_pa[i] + alignments.drift_pa[i] * time
+    pa /= alignments.scale[i]
+    return pa
+
+
+def _pad(read: I32, position: I32, start: I64, end: I64, padding: int) -> tuple[I64, I64]:
+    """Return windows with up to ``padding`` neighbours. Signal runs 3' to 5': position falls in time."""
+    window_start, window_end = start.copy(), end.copy()
+    m = len(read)
+    for step in range(1, min(padding, m - 1) + 1):
+        follows = (read[step:] == read[:-step]) & (position[step:] == position[:-step] + step)
+        here, there = np.arange(m - step), np.arange(step, m)
+        here, there = here[follows], there[follows]
+        window_start[here] = np.minimum(window_start[here], start[there])
+        window_end[there] = np.maximum(window_end[there], end[here])
+    return window_start, window_end
+
+
+def build_pileup(
+    contig: str, sequence: U8, placed: Iterable[PlacedReads], reads: ReadIndex, batch_sizes: Sequence[int]
+) -> SignalPileup:
+    """Gather the placed batches of a contig by position; within a position by read.
+
+    Parameters
+    ----------
+    contig, sequence
+        Name and reference bases.
+    placed
+        One entry per batch, in the order of ``reads``.
+    reads
+        The reads of all batches.
+    batch_sizes
+        Reads per batch, failed ones included.
+    """
+    parts = list(placed)
+    first_read = np.cumsum([0, *batch_sizes])
+    first_sample = np.cumsum([0, *(len(p.signal) for p in parts)])
+
+    def joined(name: str, dtype: type, add: Sequence[int] | None = None) -> np.ndarray:
+        columns = [getattr(p, name) + (add[i] if add is not None else 0) for i, p in enumerate(parts)]
+        return np.concatenate([np.zeros(0, dtype), *columns]).astype(dtype, copy=False)
+
+    position, read = joined("position", np.int32), joined("read", np.int32, first_read.tolist())
+    order = np.lexsort((read, position))
+    positions, counts = np.unique(position, return_counts=True)
+    sample_shift = first_sample.tolist()
+    return SignalPileup(
+        contig=contig,
+        sequence=sequence,
+        position=positions.astype(np.int32),
+        window_offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        read=read[order],
+        level_pa=joined("level_pa", np.float32)[order],
+        level_stdv_pa=joined("level_stdv_pa", np.float32)[order],
+        confidence=joined("confidence", np.float32)[order],
+        dwell_samples=joined("dwell_samples", np.int32)[order],
+        signal=joined("signal", np.float32),
+        base_start=joined("base_start", np.int64, sample_shift)[order],
+        base_end=joined("base_end", np.int64, sample_shift)[order],
+        window_start=joined("window_start", np.int64, sample_shift)[order],
+        window_end=joined("window_end", np.int64, sample_shift)[order],
+        reads=reads,
+    )
+
+
+def status_counts(statuses: Iterable[U8]) -> dict[str, int]:
+    """Count reads per status, by its lower-case name."""
+    total = np.zeros(len(ReadStatus), np.int64)
+    for status in statuses:
+        total += np.bincount(status, minlength=len(ReadStatus))
+    return {ReadStatus(i).name.lower(): int(n) for i, n in enumerate(total) if n}
