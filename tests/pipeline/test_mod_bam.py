@@ -1,0 +1,94 @@
+"""The mod-BAM is what htslib reads back."""
+
+from pathlib import Path
+
+import numpy as np
+import pysam
+import pytest
+from baleen.errors import UsageError
+from baleen.outputs.mod_bam import ReadCall, SampleBam, merge_bams, mod_tags, modified_bases, write_mod_bam
+from hypothesis import given
+from hypothesis import strategies as st
+
+HEADER = pysam.AlignmentHeader.from_dict(
+    {"HD": {"VN": "1.6", "SO": "coordinate"}, "SQ": [{"SN": "a", "LN": 50}, {"SN": "b", "LN": 50}]}
+)
+
+
+def read_back(sequence: str, mm: str, ml: object) -> dict[tuple[str, int], int]:
+    """Let htslib decode the tags of a forward read."""
+    record = pysam.AlignedSegment(HEADER)
+    record.query_name, record.flag, record.reference_id, record.reference_start = "r", 0, 0, 0
+    record.query_sequence, record.cigarstring = sequence, f"{len(sequence)}M"
+    record.set_tag("MM", mm)
+    record.set_tag("ML", ml)
+    return {(key[0], place): q for key, calls in record.modified_bases.items() for place, q in calls}
+
+
+@given(st.data())
+def test_htslib_reads_back_every_call(data: st.DataObject) -> None:
+    sequence = data.draw(st.text("ACGT", min_size=1, max_size=60))
+    places = data.draw(st.sets(st.integers(0, len(sequence) - 1)))
+    query_position = np.array(sorted(places), np.int64)
+    p_mod = np.array([data.draw(st.floats(0, 1, width=32)) for _ in places], np.float32)
+    expected = {
+        (sequence[place], place): min(255, int(256 * p)) for place, p in zip(query_position, p_mod, strict=True)
+    }
+    mm, ml = mod_tags(sequence, query_position, p_mod, modified_bases(None))
+    assert read_back(sequence, mm, ml) == expected
+
+
+def test_a_declared_code_marks_its_base_alone() -> None:
+    mm, ml = mod_tags("ACAT", np.arange(4), np.array([0.5, 0.5, 1.0, 0.5], np.float32), modified_bases("a"))
+    assert (mm, list(ml)) == ("A+a?,0,0;", [128, 255])
+
+
+def test_an_unknown_code_asks_for_its_base() -> None:
+    with pytest.raises(UsageError, match=r"which base does '12345' modify.*\n.*A\+12345"):
+        modified_bases("12345")
+    assert modified_bases("G+12345") == {"G": "12345"}
+
+
+def write_sample(path: Path, records: list[tuple[str, str, int, str, str]]) -> Path:
+    with pysam.AlignmentFile(str(path), "wb", header=HEADER) as bam:
+        for name, contig, start, cigar, sequence in records:
+            record = pysam.AlignedSegment(HEADER)
+            record.query_name, record.flag = name, 0
+            record.reference_id, record.reference_start = HEADER.get_tid(contig), start
+            record.query_sequence, record.cigarstring, record.mapping_quality = sequence, cigar, 60
+            record.set_tag("MM", "A+a?,0;")
+            record.set_tag("mv", "kept")
+            bam.write(record)
+    pysam.index(str(path))
+    return path
+
+
+def test_slices_merge_into_one_sorted_indexed_bam(tmp_path: Path) -> None:
+    native = write_sample(
+        tmp_path / "native.bam",
+        [("n1", "a", 3, "4M2D4M", "ACGTACGT"), ("n2", "a", 9, "8M", "ACGTACGT"), ("n3", "b", 0, "2S6M", "ACGTACGT")],
+    )
+    ivt = write_sample(tmp_path / "ivt.bam", [("c1", "a", 5, "8M", "ACGTACGT")])
+    samples = [SampleBam(native, "native"), SampleBam(ivt, "ivt")]
+    call = ReadCall(np.arange(3, 13, dtype=np.int32), np.linspace(0, 1, 10, dtype=np.float32))
+    on_b = ReadCall(np.array([0, 1], np.int32), np.array([0.25, 0.75], np.float32))
+    codes = modified_bases(None)
+    slices = [tmp_path / "0.bam", tmp_path / "1.bam"]
+    calls_on_a = {(0, "n1"): call, (0, "n2"): call, (1, "c1"): call}
+    assert write_mod_bam(slices[0], HEADER, [("a", samples, calls_on_a)], codes) == 3
+    assert write_mod_bam(slices[1], HEADER, [("b", samples, {(0, "n3"): on_b})], codes) == 1
+    merge_bams(slices, HEADER, tmp_path / "all.bam")
+    with pysam.AlignmentFile(str(tmp_path / "all.bam")) as bam:
+        records = list(bam.fetch())
+    assert [r.query_name for r in records] == ["n1", "c1", "n2", "n3"]
+    assert [r.get_tag("RG") for r in records] == ["native", "ivt", "native", "native"]
+    assert all(r.get_tag("mv") == "kept" and r.get_tag("MN") == 8 and not r.has_tag("Xs") for r in records)
+    deleted = {7, 8}  # n1's CIGAR: no base, so no call
+    expected = {p: min(255, int(256 * q)) for p, q in zip(call.position, call.p_mod, strict=True) if p not in deleted}
+    n1 = records[0]
+    reference_of = dict(n1.get_aligned_pairs(matches_only=True))
+    found = {reference_of[i]: q for calls in n1.modified_bases.values() for i, q in calls}
+    assert found == expected
+    assert {i: q for calls in records[3].modified_bases.values() for i, q in calls} == {2: 64, 3: 192}
+    pileup = pysam.mpileup("-M", "-Q", "0", str(tmp_path / "all.bam"))
+    assert "[+" in pileup
