@@ -49,7 +49,9 @@ def _table(rows: list[Row]) -> str:
     cells = [("figure", "must", "goal", "got", "ok")]
     cells += [(r.figure, r.must, r.goal, r.got, _mark(r)) for r in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(5)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells)
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from baleen.executors import Layout, Lost, plan_layout, run_items
 
 
@@ -57,7 +58,13 @@ def test_an_exception_of_the_work_reaches_the_caller() -> None:
 
 @pytest.mark.parametrize(
     ("threads", "n_items", "expected"),
-    [(1, 10, Layout(1, 1)), (2, 10, Layout(2, 1)), (4, 2, Layout(2, 2)), (2, 0, Layout(1, 2)), (8, 3, Layout(3, 2))],
+    [
+        (1, 10, Layout(1, 1)),
+        (2, 10, Layout(2, 1)),
+        (4, 2, Layout(2, 2)),
+        (2, 0, Layout(1, 2)),
+        (8, 3, Layout(3, 2)),
+    ],
 )
 def test_few_items_get_many_threads_each(threads: int, n_items: int, expected: Layout) -> None:
     assert plan_layout(threads, n_items) == expected

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pysam
 import pytest
-from baleen.errors import UsageError
-from baleen.outputs.mod_bam import ReadCall, SampleBam, merge_bams, mod_tags, modified_bases, write_mod_bam
 from hypothesis import given
 from hypothesis import strategies as st
+
+from baleen.errors import UsageError
+from baleen.outputs.mod_bam import ReadCall, SampleBam, merge_bams, mod_tags, modified_bases, write_mod_bam
 
 HEADER = pysam.AlignmentHeader.from_dict(
     {"HD": {"VN": "1.6", "SO": "coordinate"}, "SQ": [{"SN": "a", "LN": 50}, {"SN": "b", "LN": 50}]}
@@ -32,7 +33,8 @@ def test_htslib_reads_back_every_call(data: st.DataObject) -> None:
     query_position = np.array(sorted(places), np.int64)
     p_mod = np.array([data.draw(st.floats(0, 1, width=32)) for _ in places], np.float32)
     expected = {
-        (sequence[place], place): min(255, int(256 * p)) for place, p in zip(query_position, p_mod, strict=True)
+        (sequence[place], place): min(255, int(256 * p))
+        for place, p in zip(query_position, p_mod, strict=True)
     }
     mm, ml = mod_tags(sequence, query_position, p_mod, modified_bases(None))
     assert read_back(sequence, mm, ml) == expected
@@ -66,7 +68,11 @@ def write_sample(path: Path, records: list[tuple[str, str, int, str, str]]) -> P
 def test_slices_merge_into_one_sorted_indexed_bam(tmp_path: Path) -> None:
     native = write_sample(
         tmp_path / "native.bam",
-        [("n1", "a", 3, "4M2D4M", "ACGTACGT"), ("n2", "a", 9, "8M", "ACGTACGT"), ("n3", "b", 0, "2S6M", "ACGTACGT")],
+        [
+            ("n1", "a", 3, "4M2D4M", "ACGTACGT"),
+            ("n2", "a", 9, "8M", "ACGTACGT"),
+            ("n3", "b", 0, "2S6M", "ACGTACGT"),
+        ],
     )
     ivt = write_sample(tmp_path / "ivt.bam", [("c1", "a", 5, "8M", "ACGTACGT")])
     samples = [SampleBam(native, "native"), SampleBam(ivt, "ivt")]
@@ -84,7 +90,9 @@ def test_slices_merge_into_one_sorted_indexed_bam(tmp_path: Path) -> None:
     assert [r.get_tag("RG") for r in records] == ["native", "ivt", "native", "native"]
     assert all(r.get_tag("mv") == "kept" and r.get_tag("MN") == 8 and not r.has_tag("Xs") for r in records)
     deleted = {7, 8}  # n1's CIGAR: no base, so no call
-    expected = {p: min(255, int(256 * q)) for p, q in zip(call.position, call.p_mod, strict=True) if p not in deleted}
+    expected = {
+        p: min(255, int(256 * q)) for p, q in zip(call.position, call.p_mod, strict=True) if p not in deleted
+    }
     n1 = records[0]
     reference_of = dict(n1.get_aligned_pairs(matches_only=True))
     found = {reference_of[i]: q for calls in n1.modified_bases.values() for i, q in calls}

@@ -43,9 +43,8 @@ def main() -> NoReturn:
     """Run the command line; exit 0, or with the exit code of the error."""
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")  # cores are given out by --threads, not by BLAS
-    from krill.errors import DeviceError, FormatError, KrillError
-
     from baleen.errors import BaleenError
+    from krill.errors import DeviceError, FormatError, KrillError
 
     try:
         baleen.main(standalone_mode=False)

@@ -76,7 +76,9 @@ class ReadsConfig(_Section):
         choices=DEPTH_MODES,
     )
     min_mapq: int = setting(0, "lowest mapping quality", minimum=0, maximum=255)
-    primary_only: bool = setting(True, "use primary alignments alone", flag="--primary-only/--no-primary-only")
+    primary_only: bool = setting(
+        True, "use primary alignments alone", flag="--primary-only/--no-primary-only"
+    )
     read_intersection: bool = setting(
         True,
         "use only reads found in all of BAM, signal and (where given) FASTQ",
@@ -94,8 +96,12 @@ class PileupConfig(_Section):
     pore: str | None = setting(None, "chemistry; read from the signal if not given", choices=CHEMISTRIES)
     kmer_model: str | None = setting(None, "pore model file to use instead of the shipped one")
     align_mode: str = setting("standard", "event alignment mode", choices=ALIGN_MODES)
-    moves: bool = setting(True, "use the basecaller's move table where there is one", flag="--moves/--no-moves")
-    padding: int = setting(1, "bases on either side of the tested base in a padded window", minimum=0, maximum=20)
+    moves: bool = setting(
+        True, "use the basecaller's move table where there is one", flag="--moves/--no-moves"
+    )
+    padding: int = setting(
+        1, "bases on either side of the tested base in a padded window", minimum=0, maximum=20
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +111,14 @@ class CallingConfig(_Section):
     channels: tuple[str, ...] = setting(
         ("level", "shape", "errors"), "evidence used, comma-separated", choices=CHANNELS
     )
-    signal: bool = setting(True, "use raw signal; without it the error channel calls alone", flag="--signal/--no-signal")
+    signal: bool = setting(
+        True, "use raw signal; without it the error channel calls alone", flag="--signal/--no-signal"
+    )
     hmm: bool = setting(False, "smooth read probabilities along the read", flag="--hmm/--no-hmm")
     hmm_params: str | None = setting(None, "trained parameters (JSON)")
-    mod_threshold: float = setting(0.9, "probability from which a read counts as modified", minimum=0, maximum=1)
+    mod_threshold: float = setting(
+        0.9, "probability from which a read counts as modified", minimum=0, maximum=1
+    )
     permutations: int = setting(5, "relabellings behind the p-values", minimum=1)
 
 
@@ -116,9 +126,13 @@ class CallingConfig(_Section):
 class OutputConfig(_Section):
     """What is written beside the site table."""
 
-    mod_code: str | None = setting(None, "modification code in MM (a, m, 17802, ...); default: any, as A+A, C+C, ...")
+    mod_code: str | None = setting(
+        None, "modification code in MM (a, m, 17802, ...); default: any, as A+A, C+C, ..."
+    )
     read_bam: bool = setting(True, "write read_results.bam", flag="--read-bam/--no-read-bam")
-    keep_intermediate: bool = setting(False, "keep per-contig arrays for `baleen aggregate`", flag="--keep-intermediate")
+    keep_intermediate: bool = setting(
+        False, "keep per-contig arrays for `baleen aggregate`", flag="--keep-intermediate"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from krill import Alignments, ReadBatch, ReadStatus
 
 from baleen.data import F32, I32, I64, U8, ReadIndex, SignalPileup
+from krill import Alignments, ReadBatch, ReadStatus
 
 N_FOLDS = 5
 
@@ -109,7 +109,7 @@ def place_batch(batch: ReadBatch, alignments: Alignments, padding: int) -> Place
 def _scale(batch: ReadBatch, alignments: Alignments, i: int, first: int, last: int) -> F32:
     """Return samples ``first:last`` of read ``i`` on the scale of the pore model (see Alignments)."""
     raw = batch.signal[i]
-    pa = (raw[first:last].astype(np.float32) + batch.offset_adc[i]) * batch.scale_pa[i]
+    pa: F32 = (raw[first:last].astype(np.float32) + batch.offset_adc[i]) * batch.scale_pa[i]
     time = np.arange(first, last, dtype=np.float32) / np.float32(len(raw)) - np.float32(0.5)
     pa -= alignments.shift_pa[i] + alignments.drift_pa[i] * time
     pa /= alignments.scale[i]

@@ -45,7 +45,8 @@ class PoreModel:
                 )
                 raise ValueError(msg)
             if not np.isfinite(levels).all():
-                msg = f"{field} of pore model {self.name} holds {np.sum(~np.isfinite(levels))} levels that are not finite"
+                n_bad = int(np.sum(~np.isfinite(levels)))
+                msg = f"{field} of pore model {self.name} holds {n_bad} levels that are not finite"
                 raise ValueError(msg)
         if not 0 <= self.center < self.kmer_size:
             msg = f"center {self.center} lies outside a {self.kmer_size}-mer"

@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-class Bytes(click.ParamType):
+class Bytes(click.ParamType[int]):
     """A number of bytes; accepts 8G, 512M, ..."""
 
     name = "bytes"
@@ -32,7 +32,7 @@ class Bytes(click.ParamType):
             self.fail(f"{value!r} is not a number of bytes; write 8G, 512M or 1000000", param, ctx)
 
 
-class CommaList(click.ParamType):
+class CommaList(click.ParamType[tuple[str, ...]]):
     """Words separated by commas."""
 
     name = "list"
@@ -46,7 +46,7 @@ class CommaList(click.ParamType):
         return tuple(word.strip() for word in str(value).split(",") if word.strip())
 
 
-_SPECIAL_TYPES: dict[str, click.ParamType] = {"gpu_memory_limit": Bytes(), "channels": CommaList()}
+_SPECIAL_TYPES: dict[str, click.ParamType[Any]] = {"gpu_memory_limit": Bytes(), "channels": CommaList()}
 _GIVEN_OTHERWISE = {"device"}  # --cuda and --no-cuda
 
 

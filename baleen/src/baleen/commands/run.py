@@ -19,7 +19,9 @@ _FILE = click.Path(path_type=Path)
 @click.option("--ivt-fastq", type=_FILE, multiple=True, help="Control reads; the BAM holds them too.")
 @click.option("--ivt-blow5", type=_FILE, multiple=True, help="Control signal: BLOW5 files or folders.")
 @click.option("--ivt-pod5", type=_FILE, multiple=True, help="Control signal: POD5 files or folders.")
-@click.option("--ref", "reference", type=_FILE, required=True, help="Reference FASTA the BAMs were made with.")
+@click.option(
+    "--ref", "reference", type=_FILE, required=True, help="Reference FASTA the BAMs were made with."
+)
 @click.option("-o", "--output-dir", type=_FILE, required=True, help="Folder for the results.")
 @click.option("--index", is_flag=True, help="Index BAM files that have no index.")
 @click.option("--no-subsample", is_flag=True, help="Use all reads; the same as --subsample-n 0.")

@@ -190,11 +190,11 @@ def merge_bams(slices: Sequence[Path], header: pysam.AlignmentHeader, path: Path
             header_sam = part.with_name(part.name + ".header")
             header_sam.write_text(str(header))
             try:
-                pysam.cat("-h", str(header_sam), "-o", str(part), *map(str, slices))  # type: ignore[attr-defined]
+                pysam.cat("-h", str(header_sam), "-o", str(part), *map(str, slices))
             finally:
                 header_sam.unlink()
         else:
             pysam.AlignmentFile(str(part), "wb", header=header).close()
-        pysam.quickcheck(str(part))  # type: ignore[attr-defined]
+        pysam.quickcheck(str(part))
     with complete_file(index) as part:
-        pysam.index("-b", str(path), str(part))  # type: ignore[attr-defined]
+        pysam.index("-b", str(path), str(part))

@@ -64,7 +64,9 @@ class Slice:
     def table(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays of a table."""
         prefix = f"{name}/"
-        return {key.removeprefix(prefix): self._file[key] for key in self._file.files if key.startswith(prefix)}
+        return {
+            key.removeprefix(prefix): self._file[key] for key in self._file.files if key.startswith(prefix)
+        }
 
     def close(self) -> None:
         """Close the file."""

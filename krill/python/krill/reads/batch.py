@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +87,7 @@ class ReadBatch:
     scale_pa: npt.NDArray[np.float32]
     sampling_rate_hz: float
 
-    _DTYPES = {
+    _DTYPES: ClassVar[dict[str, type]] = {
         "ref_start": np.int32,
         "ref_end": np.int32,
         "is_reverse": np.bool_,
@@ -97,7 +98,7 @@ class ReadBatch:
         "offset_adc": np.float32,
         "scale_pa": np.float32,
     }
-    _ROW_DTYPES = {
+    _ROW_DTYPES: ClassVar[dict[str, type]] = {
         "cigar": np.uint32,
         "sequence": np.uint8,
         "quality": np.uint8,
@@ -161,7 +162,7 @@ class Alignments:
     drift_pa: npt.NDArray[np.float32]
     fit_r: npt.NDArray[np.float32]
 
-    _ROW_DTYPES = {
+    _ROW_DTYPES: ClassVar[dict[str, type]] = {
         "position": np.int32,
         "sample_start": np.int32,
         "sample_end": np.int32,
@@ -169,7 +170,7 @@ class Alignments:
         "level_stdv": np.float32,
         "confidence": np.float32,
     }
-    _READ_DTYPES = {
+    _READ_DTYPES: ClassVar[dict[str, type]] = {
         "status": np.uint8,
         "scale": np.float32,
         "shift_pa": np.float32,
