@@ -4,7 +4,9 @@
 //! `krill-binding` crate, which owns everything that knows of Python.
 
 pub mod error;
+pub mod isa;
 pub mod ragged;
 
 pub use error::{Error, Result};
+pub use isa::Isa;
 pub use ragged::Ragged;
