@@ -3,12 +3,13 @@
 //! Each module mirrors one module of `krill-signal`, takes flat `NumPy` arrays,
 //! detaches from the interpreter, computes, and returns flat arrays.
 
+mod dtw;
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 /// Turn an engine error into the exception the Python layer documents.
 #[expect(clippy::needless_pass_by_value, reason = "passed to Result::map_err")]
-#[expect(dead_code, reason = "used by the first module that binds a computation")]
 fn value_error(error: krill_signal::Error) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
@@ -16,5 +17,6 @@ fn value_error(error: krill_signal::Error) -> PyErr {
 #[pymodule]
 fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    dtw::register(module)?;
     Ok(())
 }
