@@ -3,10 +3,10 @@
 //! Arrays in, arrays out: no files, no Python, no global state. Called by the
 //! `krill-binding` crate, which owns everything that knows of Python.
 
-pub mod dtw;
 pub mod error;
 pub mod isa;
 pub mod ragged;
+pub mod svb_zd;
 
 pub use error::{Error, Result};
 pub use isa::Isa;

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pysam
 
 from baleen.errors import UsageError
-from baleen.outputs.files import complete_file
+from baleen.files import complete_file
 
 _BASES = "ACGT"
 _KNOWN_CODES = {

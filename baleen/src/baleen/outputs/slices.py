@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from baleen.outputs.files import complete_file
+from baleen.files import complete_file
 
 SLICE_VERSION = 1
 

@@ -28,6 +28,7 @@ class ReadStatus(IntEnum):
     BAD_SIGNAL = 12
     BAND_EXCEEDED = 13
     POOR_FIT = 14
+    NO_SEQUENCE = 15
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,205 @@
+"""What a worker reads: the alignments and signals of one contig, in batches of bounded size."""
+
+import atexit
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import pysam
+
+from baleen.config import Config
+from baleen.data import U8
+from baleen.errors import InputError
+from baleen.inputs.sample_reads import NO_FILE
+from baleen.inputs.selection import Rows
+from baleen.inputs.tasks import ContigTask, ReadSource
+from krill import Ragged, ReadBatch
+from krill.errors import FormatError
+from krill.reads.bam import BamFile
+from krill.reads.basecall_tags import MoveTable, move_table, parent_read, signal_span
+from krill.reads.keys import read_keys
+from krill.reads.signal import open_signal
+from krill.reads.signal_file import SignalRecord
+
+BATCH_READS = 128
+BATCH_SAMPLES = 8_000_000
+_MAX_OPEN = 32
+_ABSENT_QUALITY = 255
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+_Handle = TypeVar("_Handle", bound=_Closable)
+
+
+class _OpenFiles:
+    """Files this process has open, the least recently used closed first."""
+
+    def __init__(self) -> None:
+        self._handles: OrderedDict[Path, _Closable] = OrderedDict()
+
+    def get(self, path: Path, opener: Callable[[Path], _Handle]) -> _Handle:
+        """Return the file, opened now if need be."""
+        if path not in self._handles:
+            if len(self._handles) >= _MAX_OPEN:
+                self._handles.popitem(last=False)[1].close()
+            self._handles[path] = opener(path)
+        self._handles.move_to_end(path)
+        return self._handles[path]  # type: ignore[return-value]  # a path has one kind of opener
+
+    def close(self) -> None:
+        """Close all."""
+        while self._handles:
+            self._handles.popitem()[1].close()
+
+
+_FILES = _OpenFiles()
+atexit.register(_FILES.close)
+
+
+def close_files() -> None:
+    """Close the files that this process keeps open between contigs."""
+    _FILES.close()
+
+
+def read_reference(task: ContigTask, source: ReadSource) -> U8:
+    """Return the contig's bases: upper-case ASCII, U as T, uint8, shape ``(length_bp,)``."""
+    bases = np.load(source.sequences, mmap_mode="r", allow_pickle=False)
+    return np.array(bases[task.sequence_start : task.sequence_start + task.length_bp])
+
+
+def read_contig(task: ContigTask, source: ReadSource, config: Config) -> Iterator[tuple[int, ReadBatch]]:
+    """Return the contig's reads in batches, with the number of their sample.
+
+    Parameters
+    ----------
+    task
+        The contig.
+    source
+        Where the tables lie.
+    config
+        Whether raw signal is read (``calling.signal``); without it signal rows are empty.
+
+    Returns
+    -------
+    Batches of at most ``BATCH_READS`` reads or about ``BATCH_SAMPLES`` samples, sample by sample;
+    the reads are those of the reads table, in its order.
+
+    Raises
+    ------
+    InputError
+        If a file is damaged or was changed since the run began.
+    """
+    table = np.load(source.table, mmap_mode="r", allow_pickle=False)
+    rows = np.array(table[task.first_row : task.last_row])
+    for sample in np.unique(rows["sample"]):
+        batch = _Batch(task.contig)
+        try:
+            for row, record in _records(rows[rows["sample"] == sample], source, int(sample)):
+                stored = _stored_signal(row, source) if config.calling.signal else None
+                batch.add(record, stored)
+                if batch.is_full():
+                    yield int(sample), batch.finish()
+                    batch = _Batch(task.contig)
+        except FormatError as error:
+            raise InputError(error.path, error.problem, hint=error.hint) from error
+        if len(batch):
+            yield int(sample), batch.finish()
+
+
+def _records(rows: Rows, source: ReadSource, sample: int) -> Iterator[tuple[np.void, pysam.AlignedSegment]]:
+    for number in np.unique(rows["bam_file"]):
+        of_file = rows[rows["bam_file"] == number]
+        path = source.samples[sample].bam[number]
+        bam = _FILES.get(path, BamFile)
+        for row, record in zip(of_file, bam.reads(map(int, of_file["bam_offset"])), strict=True):
+            if read_keys([record.query_name or ""])[0][0] != row["key"]:
+                raise InputError(path, "was changed while the run was going on", hint="start the run again")
+            yield row, record
+
+
+def _stored_signal(row: np.void, source: ReadSource) -> SignalRecord | None:
+    if row["signal_file"] == NO_FILE:
+        return None
+    path = source.samples[row["sample"]].signal[row["signal_file"]]
+    return _FILES.get(path, open_signal).read(int(row["signal_first"]), int(row["signal_second"]))
+
+
+class _Batch:
+    """Collect reads of one contig and sample."""
+
+    def __init__(self, contig: str) -> None:
+        self._contig = contig
+        self._records: list[pysam.AlignedSegment] = []
+        self._moves: list[MoveTable] = []
+        self._signals: list[SignalRecord | None] = []
+        self._spans: list[tuple[int, int]] = []
+        self._n_samples = 0
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def is_full(self) -> bool:
+        """Say whether the batch has reached its bounds."""
+        return len(self) >= BATCH_READS or self._n_samples >= BATCH_SAMPLES
+
+    def add(self, record: pysam.AlignedSegment, stored: SignalRecord | None) -> None:
+        """Add a read and its stored signal."""
+        n_stored = 0
+        if stored is not None:
+            n_stored = len(stored.signal)
+            names = {str(record.query_name).lower(), (parent_read(record) or "").lower()}
+            if stored.read_id.lower() not in names:
+                message = f"signal of {stored.read_id} where that of {record.query_name} was"
+                raise ValueError(message)
+        span = signal_span(record, n_stored)
+        self._records.append(record)
+        self._signals.append(stored)
+        self._spans.append(span)
+        self._moves.append(move_table(record, span[1] - span[0]))
+        self._n_samples += span[1] - span[0]
+
+    def finish(self) -> ReadBatch:
+        """Return the arrays."""
+        records, stored = self._records, self._signals
+        return ReadBatch(
+            contig=self._contig,
+            read_ids=tuple(str(record.query_name) for record in records),
+            ref_start=np.array([record.reference_start for record in records], np.int32),
+            ref_end=np.array([record.reference_end for record in records], np.int32),
+            is_reverse=np.array([record.is_reverse for record in records], np.bool_),
+            mapq=np.array([record.mapping_quality for record in records], np.uint8),
+            cigar=Ragged.from_rows([_cigar(record) for record in records], np.uint32),
+            sequence=Ragged.from_rows([_sequence(record) for record in records], np.uint8),
+            quality=Ragged.from_rows([_quality(record) for record in records], np.uint8),
+            moves=Ragged.from_rows([table.moves for table in self._moves], np.uint8),
+            move_stride=np.array([table.stride for table in self._moves], np.int32),
+            signal=Ragged.from_rows(
+                [() if s is None else s.signal[a:b] for s, (a, b) in zip(stored, self._spans, strict=True)],
+                np.int16,
+            ),
+            signal_start=np.array([start for start, _ in self._spans], np.int64),
+            trimmed_samples=np.array([table.trimmed for table in self._moves], np.int32),
+            offset_adc=np.array([0 if s is None else s.offset_adc for s in stored], np.float32),
+            scale_pa=np.array([1 if s is None else s.scale_pa for s in stored], np.float32),
+            sampling_rate_hz=next((s.sampling_rate_hz for s in stored if s is not None), float("nan")),
+        )
+
+
+def _cigar(record: pysam.AlignedSegment) -> list[int]:
+    return [length << 4 | operation for operation, length in record.cigartuples or ()]
+
+
+def _sequence(record: pysam.AlignedSegment) -> U8:
+    return np.frombuffer((record.query_sequence or "").encode(), np.uint8)
+
+
+def _quality(record: pysam.AlignedSegment) -> U8:
+    qualities = record.query_qualities
+    if qualities is None:
+        return np.full(record.query_length, _ABSENT_QUALITY, np.uint8)
+    return np.asarray(qualities, np.uint8)

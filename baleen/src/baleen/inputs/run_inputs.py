@@ -1,0 +1,262 @@
+"""Open a run: check every file, meet the reads of BAM, FASTQ and signal, plan the contigs."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pysam
+
+from baleen.config import Config
+from baleen.errors import InputError, MismatchError
+from baleen.inputs.chemistry import decide
+from baleen.inputs.contigs import Reference, chosen_contigs
+from baleen.inputs.funnel import LOW_SHARE, Funnel, build_funnel
+from baleen.inputs.sample_reads import SampleReads
+from baleen.inputs.samples import SampleFiles, resolve
+from baleen.inputs.selection import Rows, measure_depths, select_reads
+from baleen.inputs.tasks import ContigTask, ReadSource
+from krill.errors import FormatError
+from krill.reads.bam import BamFile, BamScan
+from krill.reads.batch import ReadStatus
+
+_RATE_TOLERANCE = 0.01  # 3000 and 3012 Hz are the same chemistry's nominal rates
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """What a run works on, after every check.
+
+    Parameters
+    ----------
+    samples
+        Files of each sample, folders resolved.
+    reference
+        Contigs of the FASTA.
+    tasks
+        Contigs to call, in the order of the FASTA.
+    chemistry, sampling_rate_hz
+        ``rna002`` or ``rna004``; None if no signal is used and nothing tells.
+    funnels
+        One per sample.
+    status_counts
+        Reads per status and sample name; OK = handed to the calling.
+    skipped_contigs
+        Contigs with usable reads that are not called, with the reason.
+    warnings
+        What the user should know before the run starts.
+    """
+
+    samples: tuple[SampleFiles, ...]
+    reference: Reference
+    tasks: tuple[ContigTask, ...]
+    chemistry: str | None
+    sampling_rate_hz: float | None
+    funnels: tuple[Funnel, ...]
+    status_counts: dict[str, dict[ReadStatus, int]]
+    skipped_contigs: dict[str, str]
+    warnings: tuple[str, ...]
+    table: Rows
+
+    def write(self, folder: Path) -> ReadSource:
+        """Write the reads table and the called contigs' sequences for the workers."""
+        sequences = self.reference.sequences({task.contig for task in self.tasks})
+        return ReadSource.write(folder, self.samples, self.table, sequences, self.tasks)
+
+    def funnel_lines(self) -> list[str]:
+        """Return the funnels as lines of text."""
+        return [line for funnel in self.funnels for line in funnel.lines()]
+
+    def files(self) -> tuple[Path, ...]:
+        """Return every input file, each once."""
+        paths = [self.reference.path]
+        for sample in self.samples:
+            paths += [*sample.bam, *sample.signal, *sample.fastq, *filter(None, [sample.eventalign])]
+        return tuple(dict.fromkeys(paths))
+
+
+def open_run(
+    samples: Sequence[SampleFiles], reference: Path, config: Config, *, index_bams: bool = False
+) -> RunInputs:
+    """Check all inputs and plan the run; reads everything but the signal itself.
+
+    Parameters
+    ----------
+    samples
+        Native and control samples.
+    reference
+        FASTA the reads were aligned to.
+    config
+        Settings.
+    index_bams
+        Make the index of a BAM that has none.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged.
+    MismatchError
+        If files contradict each other.
+    """
+    with _format_errors():
+        files = resolve(samples, needs_signal=config.calling.signal)
+        contigs = Reference.open(reference)
+        chosen = chosen_contigs(config.reads.target, contigs)
+        found = [_load(sample, contigs, config, index_bams=index_bams) for sample in files]
+    _check_shared(found)
+    chemistry, rate = _chemistry(found, config)
+    names = list(contigs.lengths_bp)
+    lengths = np.array(list(contigs.lengths_bp.values()), np.int64)
+    if chosen is not None:
+        is_chosen = np.append([name in chosen for name in names], False)
+        for sample in found:
+            sample.fail(ReadStatus.NOT_TARGET, ~is_chosen[sample.contig])
+    depths = measure_depths(found, lengths, config.reads)
+    seen = np.flatnonzero((depths.native > 0) | (depths.control > 0))
+    reasons = {i: depths.reason(i, config.reads) for i in seen.tolist()}
+    keeps = np.zeros(len(names), bool)
+    keeps[[i for i, reason in reasons.items() if reason is None]] = True
+    table = select_reads(found, keeps, config.reads)
+    funnels = {sample.files.name: build_funnel(sample) for sample in found}
+    return RunInputs(
+        samples=files,
+        reference=contigs,
+        tasks=tuple(_tasks(table, names, lengths, len(files))),
+        chemistry=chemistry,
+        sampling_rate_hz=rate,
+        funnels=tuple(funnel for funnel, _ in funnels.values()),
+        status_counts={name: counts for name, (_, counts) in funnels.items()},
+        skipped_contigs={names[i]: reason for i, reason in reasons.items() if reason is not None},
+        warnings=tuple(_warnings([funnel for funnel, _ in funnels.values()], reasons)),
+        table=table,
+    )
+
+
+@contextmanager
+def _format_errors() -> Iterator[None]:
+    """Turn the engine's file errors into the pipeline's."""
+    try:
+        yield
+    except FormatError as error:
+        raise InputError(error.path, error.problem, hint=error.hint) from error
+
+
+def _load(files: SampleFiles, reference: Reference, config: Config, *, index_bams: bool) -> SampleReads:
+    number_of = {name: i for i, name in enumerate(reference.lengths_bp)}
+    scans, contig_of, models = [], [], list[str]()
+    for path in files.bam:
+        bam = BamFile(path)
+        try:
+            _check_order(bam, index_bams=index_bams)
+            scan = bam.scan()
+            if not scan.is_sorted:
+                raise InputError(path, "is not sorted, though its header says so", hint=_sort_hint(path))
+            reference.check_bam(path, _contigs_with_reads(bam, scan))
+            scans.append(scan)
+            contig_of.append(np.array([number_of.get(name, -1) for name in bam.contigs], np.int32))
+            models += bam.basecall_models
+        finally:
+            bam.close()
+    reads = SampleReads(files, scans, contig_of)
+    reads.filter_alignments(config.reads)
+    if files.fastq and config.reads.read_intersection:
+        reads.intersect_fastq()
+    if config.calling.signal and files.signal:
+        reads.intersect_signal()
+    for model in models:
+        reads.votes.add_model(model)
+    if reads.sampling_rate_hz is not None:
+        reads.votes.add_rate(reads.sampling_rate_hz)
+        for scan in scans:
+            reads.votes.add_speed(scan.samples_per_base, reads.sampling_rate_hz)
+    return reads
+
+
+def _check_order(bam: BamFile, *, index_bams: bool) -> None:
+    if bam.sort_order != "coordinate":
+        raise InputError(bam.path, f"is not sorted ({bam.sort_order})", hint=_sort_hint(bam.path))
+    if bam.has_index():
+        return
+    hint = f"samtools index {bam.path}"
+    if not index_bams:
+        raise InputError(bam.path, "has no index", hint=f"{hint} (or give --index)")
+    try:
+        pysam.index(str(bam.path))
+    except (OSError, pysam.utils.SamtoolsError) as error:
+        raise InputError(bam.path, f"cannot be indexed: {error}", hint=hint) from error
+
+
+def _sort_hint(path: Path) -> str:
+    fixed = path.with_suffix(".sorted.bam")
+    return f"samtools sort -o {fixed} {path} && samtools index {fixed}"
+
+
+def _contigs_with_reads(bam: BamFile, scan: BamScan) -> dict[str, int]:
+    used = np.unique(scan.contig[scan.contig >= 0])
+    return {bam.contigs[i]: bam.contig_lengths[i] for i in used}
+
+
+def _check_shared(samples: Sequence[SampleReads]) -> None:
+    """Raise if a sample's files have no read in common."""
+    for sample in samples:
+        funnel, _ = build_funnel(sample)
+        if sample.files.signal and funnel.shared == 0:
+            problem = "shares no read with the sample's signal" + (" and FASTQ" if sample.files.fastq else "")
+            raise MismatchError(
+                sample.files.bam[0],
+                problem + "\n" + "\n".join(funnel.lines()),
+                hint="are native and control files mixed up, or the reads renamed? "
+                f"see: baleen check, samtools view {sample.files.bam[0]} | head",
+            )
+
+
+def _chemistry(samples: Sequence[SampleReads], config: Config) -> tuple[str | None, float | None]:
+    """Return chemistry and sampling rate that all samples agree on."""
+    first = samples[0].files
+    path = (*first.signal, *first.bam)[0]
+    votes = [(sample.files.name, sample.votes) for sample in samples]
+    chemistry, problem = decide(votes, config.pileup.pore)
+    if problem is not None:
+        raise MismatchError(path, problem, hint="--pore rna002 or --pore rna004, if it is known")
+    if chemistry is None and config.calling.signal:
+        problem = "does not say which chemistry it was sequenced with"
+        raise InputError(path, problem, hint="--pore rna002 or --pore rna004")
+    rates = {s.files.name: s.sampling_rate_hz for s in samples if s.sampling_rate_hz is not None}
+    if rates and max(rates.values()) > min(rates.values()) * (1 + _RATE_TOLERANCE):
+        listed = ", ".join(f"{name} {rate:g} Hz" for name, rate in rates.items())
+        raise MismatchError(path, f"the samples differ in sampling rate: {listed}")
+    return chemistry, next(iter(rates.values()), None)
+
+
+def _tasks(table: Rows, names: Sequence[str], lengths: np.ndarray, n_samples: int) -> Iterator[ContigTask]:
+    contigs, first = np.unique(table["contig"], return_index=True)
+    sequence_start = 0
+    for contig, start, end in zip(contigs, first, np.append(first, len(table))[1:], strict=True):
+        n_reads = np.bincount(table["sample"][start:end], minlength=n_samples)
+        yield ContigTask(
+            contig=names[contig],
+            index=int(contig),
+            length_bp=int(lengths[contig]),
+            n_reads=tuple(map(int, n_reads)),
+            first_row=int(start),
+            last_row=int(end),
+            sequence_start=sequence_start,
+        )
+        sequence_start += int(lengths[contig])
+
+
+def _warnings(funnels: Sequence[Funnel], reasons: dict[int, str | None]) -> Iterator[str]:
+    for funnel in funnels:
+        if funnel.shared < LOW_SHARE:
+            yield (
+                f"{funnel.sample}: only {100 * funnel.shared:.0f} % of the aligned reads are in the "
+                "signal (and FASTQ); are the files of all runs given?"
+            )
+    skipped = Counter(reason.split(":")[0] for reason in reasons.values() if reason is not None)
+    if len(skipped) and skipped.total() == len(reasons):
+        listed = ", ".join(f"{n} with {reason}" for reason, n in skipped.items())
+        yield f"no contig passes the filters: {listed}; lower --min-depth?"
+    elif not reasons:
+        yield "no contig passes the filters: none has a usable read"

@@ -1,0 +1,194 @@
+"""One sample's reads: found in BAM, FASTQ and signal, each with a status."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from baleen.config import ReadsConfig
+from baleen.inputs.chemistry import Votes
+from baleen.inputs.samples import SampleFiles
+from krill.reads.bam import BamScan
+from krill.reads.batch import ReadStatus
+from krill.reads.fastq import fastq_keys
+from krill.reads.keys import Keys, key_name
+from krill.reads.signal import open_signal
+
+NO_FILE = 65535
+N_EXAMPLES = 3
+
+_UNMAPPED, _REVERSE, _NOT_PRIMARY = 0x4, 0x10, 0x900
+
+
+@dataclass
+class Extra:
+    """Reads that a file holds and the BAM does not."""
+
+    n_reads: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, keys: Keys, names: Mapping[bytes, str]) -> None:
+        """Count these reads and keep a few names."""
+        self.n_reads += len(keys)
+        for key in keys[: N_EXAMPLES - len(self.examples)]:
+            self.examples.append(key_name(key, names))
+
+
+class SampleReads:
+    """All alignments of one sample, the status of each, and where the reads' signal lies.
+
+    Parameters
+    ----------
+    files
+        The sample's files, folders resolved.
+    scans
+        One per BAM file.
+    contig_of
+        Per BAM file: index of each header contig among the reference's contigs, int32.
+
+    Attributes
+    ----------
+    read
+        Row of ``keys``, per alignment, int64.
+    keys
+        Distinct read keys, sorted, S16.
+    status
+        ``ReadStatus`` per alignment, uint8.
+    contig, aligned_bp, bam_file, bam_offset
+        Per alignment.
+    votes
+        What the files say of the chemistry.
+    """
+
+    def __init__(self, files: SampleFiles, scans: list[BamScan], contig_of: list[npt.NDArray[np.int32]]):
+        self.files, self.votes = files, Votes()
+        self.names: dict[bytes, str] = {}
+        self.sampling_rate_hz: float | None = None
+        self.only_in_fastq, self.only_in_signal, self.twice_in_signal = Extra(), Extra(), Extra()
+        for scan in scans:
+            self.names |= scan.names
+        sizes = [len(scan.keys) for scan in scans]
+        self.bam_file = np.repeat(np.arange(len(scans), dtype=np.uint16), sizes)
+        self.bam_offset = np.concatenate([scan.offset for scan in scans])
+        self.aligned_bp = np.concatenate([scan.aligned_bp for scan in scans])
+        # Unmapped records have contig -1, which picks the -1 at the end.
+        self.contig = np.concatenate(
+            [np.append(to, np.int32(-1))[scan.contig] for to, scan in zip(contig_of, scans, strict=True)]
+        )
+        self.flag = np.concatenate([scan.flag for scan in scans])
+        self.mapq = np.concatenate([scan.mapq for scan in scans])
+        self.has_sequence = np.concatenate([scan.has_sequence for scan in scans])
+        own = np.concatenate([scan.keys for scan in scans])
+        self.keys, self.read = np.unique(own, return_inverse=True)
+        self._find_signal_keys(scans, own)
+        self.status = np.zeros(len(own), np.uint8)
+        self.signal_file = np.full(len(self._signal_keys), NO_FILE, np.uint16)
+        self.signal_place = np.zeros((len(self._signal_keys), 2), np.uint64)
+
+    def _find_signal_keys(self, scans: list[BamScan], own: Keys) -> None:
+        """Name each alignment's signal: its own, or its parent's if it was split from one."""
+        if not any(len(scan.parents) for scan in scans):
+            self._signal_keys, self.signal = self.keys, self.read
+            return
+        start = 0
+        for scan in scans:
+            own[start + scan.parents] = scan.parent_keys
+            self.names |= scan.parent_names
+            start += len(scan.keys)
+        self._signal_keys, self.signal = np.unique(own, return_inverse=True)
+
+    def fail(self, status: ReadStatus, where: npt.NDArray[np.bool_]) -> None:
+        """Give this status to those of the alignments that have none yet."""
+        self.status[where & (self.status == ReadStatus.OK)] = status
+
+    def usable(self) -> npt.NDArray[np.int64]:
+        """Return the rows of the alignments that nothing speaks against so far."""
+        return np.flatnonzero(self.status == ReadStatus.OK)
+
+    def filter_alignments(self, config: ReadsConfig) -> None:
+        """Drop what is unmapped, secondary, reverse, of low quality, or without its bases."""
+        self.fail(ReadStatus.UNMAPPED, (self.flag & _UNMAPPED) > 0)
+        if config.primary_only:
+            self.fail(ReadStatus.NOT_PRIMARY, (self.flag & _NOT_PRIMARY) > 0)
+        # RNA is single-stranded: on a transcriptome, a reverse alignment is a wrong one.
+        self.fail(ReadStatus.REVERSE_STRAND, (self.flag & _REVERSE) > 0)
+        self.fail(ReadStatus.LOW_MAPQ, self.mapq < config.min_mapq)
+        self.fail(ReadStatus.NO_SEQUENCE, ~self.has_sequence)
+        self._keep_one_alignment(per_contig=not config.primary_only)
+
+    def _keep_one_alignment(self, *, per_contig: bool) -> None:
+        """Let no read count twice: keep its longest alignment (of each contig)."""
+        rows = self.usable()
+        group = self.contig[rows] if per_contig else np.zeros(len(rows), np.int32)
+        order = np.lexsort((-self.aligned_bp[rows], group, self.read[rows]))
+        rows, group = rows[order], group[order]
+        again = (self.read[rows][1:] == self.read[rows][:-1]) & (group[1:] == group[:-1])
+        self.status[rows[1:][again]] = ReadStatus.NOT_PRIMARY
+
+    def intersect_fastq(self) -> None:
+        """Drop reads that the sample's FASTQ files do not hold."""
+        found = np.zeros(len(self.keys), bool)
+        for path in self.files.fastq:
+            for keys, names in fastq_keys(path):
+                row, known = _find(self.keys, keys)
+                found[row[known]] = True
+                self.only_in_fastq.add(keys[~known], names)
+        self.fail(ReadStatus.NOT_IN_FASTQ, ~found[self.read])
+
+    def intersect_signal(self) -> None:
+        """Find the signal of each read and drop reads that have none."""
+        for number, path in enumerate(self.files.signal):
+            with_signal = open_signal(path)
+            try:
+                for run in with_signal.attributes():
+                    self.votes.add_run(run)
+                for block in with_signal.index():
+                    if self.sampling_rate_hz is None and len(block.keys):
+                        first, second = map(int, block.place[0])
+                        self.sampling_rate_hz = with_signal.read(first, second).sampling_rate_hz
+                    self._place(number, block.keys, block.place, block.names)
+            finally:
+                with_signal.close()
+        self.fail(ReadStatus.NO_SIGNAL, self.signal_file[self.signal] == NO_FILE)
+
+    def _place(
+        self, number: int, keys: Keys, place: npt.NDArray[np.uint64], names: Mapping[bytes, str]
+    ) -> None:
+        row, known = _find(self._signal_keys, keys)
+        self.only_in_signal.add(keys[~known], names)
+        twice = known.copy()
+        twice[known] = self.signal_file[row[known]] != NO_FILE
+        self.twice_in_signal.add(keys[twice], names)
+        first = known & ~twice
+        self.signal_file[row[first]] = number
+        self.signal_place[row[first]] = place[first]
+
+    def counts(self, n_contigs: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return usable reads and their aligned bases per contig, int64, shape ``(n_contigs,)``."""
+        rows = self.usable()
+        contig = self.contig[rows]
+        n_reads = np.bincount(contig, minlength=n_contigs)
+        bases = np.bincount(contig, weights=self.aligned_bp[rows], minlength=n_contigs)
+        return n_reads, bases.astype(np.int64)
+
+    def read_status(self) -> npt.NDArray[np.uint8]:
+        """Return one status per distinct read: OK if one of its alignments is, else how far it got."""
+        furthest = np.zeros(len(self.keys), np.uint8)
+        rank = np.where(self.status == ReadStatus.OK, 255, self.status).astype(np.uint8)
+        np.maximum.at(furthest, self.read, rank)
+        furthest[furthest == 255] = ReadStatus.OK
+        return furthest
+
+    def examples(self, read_status: npt.NDArray[np.uint8], status: ReadStatus) -> tuple[str, ...]:
+        """Return the names of a few reads that ended in this status."""
+        rows = np.flatnonzero(read_status == status)[:N_EXAMPLES]
+        return tuple(key_name(key, self.names) for key in self.keys[rows])
+
+
+def _find(keys: Keys, wanted: Keys) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return for each wanted key its row in the sorted keys, and whether it is there."""
+    row = np.searchsorted(keys, wanted)
+    row[row == len(keys)] = 0
+    known = keys[row] == wanted if len(keys) else np.zeros(len(wanted), bool)
+    return row, known

@@ -1,0 +1,134 @@
+"""The files of each sample: from flags or from a sample sheet."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from baleen.errors import InputError, UsageError
+
+COLUMNS = ("sample", "condition", "bam", "signal", "fastq")
+CONDITIONS = {"native": True, "control": False, "ivt": False}
+SIGNAL_SUFFIXES = (".pod5", ".blow5")
+_MAX_SAMPLES = 255
+
+
+@dataclass(frozen=True)
+class SampleFiles:
+    """The files of one sequenced library.
+
+    Parameters
+    ----------
+    name
+        Unique among the samples of a run.
+    is_native
+        Native RNA, or else the control.
+    bam, signal, fastq
+        Alignments, raw signal (files or folders), reads; several of each may be given.
+    eventalign
+        Event table to use instead of raw signal.
+    """
+
+    name: str
+    is_native: bool
+    bam: tuple[Path, ...]
+    signal: tuple[Path, ...] = ()
+    fastq: tuple[Path, ...] = ()
+    eventalign: Path | None = None
+
+
+def read_sheet(path: Path) -> tuple[SampleFiles, ...]:
+    """Read a sample sheet.
+
+    Parameters
+    ----------
+    path
+        Tab-separated, with a header line that names the columns ``sample condition bam signal
+        fastq`` in any order (``signal`` and ``fastq`` may be left out). Several files in one cell
+        are separated by commas; relative paths start at the sheet's folder.
+
+    Raises
+    ------
+    InputError
+        If the sheet is missing, lacks a column, or says something it cannot say.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"cannot be read: {error}") from error
+    rows = csv.DictReader(text.splitlines(), delimiter="\t", strict=True)
+    missing = [name for name in COLUMNS[:3] if name not in (rows.fieldnames or ())]
+    if missing:
+        hint = f"the first line must be: {' '.join(COLUMNS)} (separated by tabs)"
+        raise InputError(path, f"has no column {', '.join(missing)}", hint=hint)
+    samples = []
+    for line, row in enumerate(rows, start=2):
+        condition = (row["condition"] or "").strip().lower()
+        if condition not in CONDITIONS:
+            problem = f"line {line}: condition {row['condition']!r} is not one of {', '.join(CONDITIONS)}"
+            raise InputError(path, problem)
+        samples.append(
+            SampleFiles(
+                name=(row["sample"] or "").strip(),
+                is_native=CONDITIONS[condition],
+                bam=_cell(path.parent, row["bam"]),
+                signal=_cell(path.parent, row.get("signal")),
+                fastq=_cell(path.parent, row.get("fastq")),
+            )
+        )
+    return tuple(samples)
+
+
+def _cell(folder: Path, cell: str | None) -> tuple[Path, ...]:
+    return tuple(folder / item.strip() for item in (cell or "").split(",") if item.strip())
+
+
+def resolve(samples: Sequence[SampleFiles], *, needs_signal: bool) -> tuple[SampleFiles, ...]:
+    """Replace folders of signal by the files in them, and check that nothing is missing.
+
+    Raises
+    ------
+    UsageError
+        If a condition has no sample, two samples share a name, or a sample has no BAM or signal.
+    InputError
+        If a file does not exist, or a folder holds no signal.
+    """
+    for label, is_native in (("native", True), ("control", False)):
+        if not any(sample.is_native == is_native for sample in samples):
+            message = f"no {label} sample is given"
+            raise UsageError(message, hint="--native-bam FILE --ivt-bam FILE, or --samples SHEET")
+    names = [sample.name for sample in samples]
+    if len(set(names)) < len(names) or not all(names) or len(names) > _MAX_SAMPLES:
+        message = f"samples need different names, {_MAX_SAMPLES} at most; got {', '.join(names)}"
+        raise UsageError(message)
+    resolved = []
+    for sample in samples:
+        if not sample.bam:
+            message = f"sample {sample.name} has no BAM"
+            raise UsageError(message, hint="baleen align makes one from FASTQ")
+        signal = tuple(_signal_files(sample.signal)) if needs_signal else ()
+        if needs_signal and not signal and sample.eventalign is None:
+            message = f"sample {sample.name} has no raw signal"
+            hint = "--native-blow5, --native-pod5 (--ivt-...), or --no-signal to call from alignments alone"
+            raise UsageError(message, hint=hint)
+        _check_there(*sample.bam, *sample.fastq, *filter(None, [sample.eventalign]))
+        resolved.append(replace(sample, signal=signal))
+    return tuple(resolved)
+
+
+def _check_there(*paths: Path) -> None:
+    for path in paths:
+        if not path.is_file():
+            raise InputError(path, "is not a file" if path.exists() else "does not exist")
+
+
+def _signal_files(paths: Iterable[Path]) -> Iterable[Path]:
+    for path in dict.fromkeys(paths):
+        if not path.is_dir():
+            _check_there(path)
+            yield path
+            continue
+        files = sorted(p for p in path.rglob("*") if p.suffix in SIGNAL_SUFFIXES and p.is_file())
+        if not files:
+            raise InputError(path, f"holds no {' or '.join(SIGNAL_SUFFIXES)} file")
+        yield from files

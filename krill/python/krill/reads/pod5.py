@@ -1,0 +1,99 @@
+"""Read POD5 signal files through the library of their makers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pod5
+import pyarrow as pa
+
+from krill.errors import FormatError
+from krill.reads.keys import KEY
+from krill.reads.signal_file import IndexBlock, SignalRecord
+
+SIGNATURE = b"\x8bPOD\r\n\x1a\n"
+
+
+class Pod5File:
+    """A POD5 file, opened after checking the signature at both ends.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing, cut short or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._check_ends()
+        with self._damage():
+            self._reader = pod5.Reader(path)
+        self._batch_number = -1
+
+    def _check_ends(self) -> None:
+        try:
+            with self.path.open("rb") as handle:
+                start = handle.read(len(SIGNATURE))
+                handle.seek(max(0, handle.seek(0, 2) - len(SIGNATURE)))
+                end = handle.read()
+        except OSError as error:
+            raise FormatError(self.path, f"cannot be read: {error.strerror}") from error
+        if start != SIGNATURE:
+            raise FormatError(self.path, "is not a POD5 file")
+        if end != SIGNATURE:
+            problem = "is cut short: the closing signature is missing"
+            raise FormatError(self.path, problem, hint=f"copy the file again, or: pod5 recover {self.path}")
+
+    @contextmanager
+    def _damage(self) -> Iterator[None]:
+        try:
+            yield
+        except (RuntimeError, ValueError, KeyError, IndexError, OSError, pa.ArrowException) as error:
+            problem = f"is damaged: {error}"
+            raise FormatError(self.path, problem, hint=f"pod5 inspect debug {self.path}") from error
+
+    def attributes(self) -> list[dict[str, str]]:
+        """Return what the file says of each run."""
+        with self._damage():
+            rows = self._reader.run_info_table.read_all().to_pylist()
+        return [
+            {
+                **{str(k): str(v) for k, v in (*row["context_tags"], *row["tracking_id"])},
+                "sequencing_kit": row["sequencing_kit"],
+                "flow_cell_product_code": row["flow_cell_product_code"],
+                "sample_frequency": str(row["sample_rate"]),
+            }
+            for row in rows
+        ]
+
+    def index(self) -> Iterator[IndexBlock]:
+        """Say where each read is: its batch and its row in the batch."""
+        with self._damage():
+            for number in range(self._reader.batch_count):
+                column = self._reader.get_batch(number).read_id_column
+                keys = np.array(column.to_pylist(), KEY)
+                rows = np.arange(len(keys), dtype=np.uint64)
+                yield IndexBlock(keys, np.column_stack([np.full_like(rows, number), rows]), {})
+
+    def read(self, first: int, second: int) -> SignalRecord:
+        """Return the read in batch ``first``, row ``second``."""
+        with self._damage():
+            if first != self._batch_number:
+                self._batch, self._batch_number = self._reader.get_batch(first), first
+            record = self._batch.get_read(second)
+            signal = np.ascontiguousarray(record.signal, dtype=np.int16)
+            calibration, rate = record.calibration, float(record.run_info.sample_rate)
+            name = str(record.read_id)
+        if not (np.isfinite([calibration.offset, calibration.scale]).all() and rate > 0):
+            raise FormatError(self.path, f"is damaged: read {name} has no usable calibration")
+        return SignalRecord(name, signal, calibration.offset, calibration.scale, rate)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()
