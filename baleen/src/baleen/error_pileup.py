@@ -40,8 +40,14 @@ def error_pileup(batches: Sequence[ReadBatch], reference: U8, reads: ReadIndex) 
     if first != len(reads):
         message = f"the index has {len(reads)} reads, the batches {first}"
         raise ValueError(message)
-    columns = [np.concatenate(column) for column in zip(_nothing(), *parts, strict=True)]
-    return ErrorPileup(*columns, reads=reads)
+    position, read, errors, quality = zip(_nothing(), *parts, strict=True)
+    return ErrorPileup(
+        position=np.concatenate(position),
+        read=np.concatenate(read),
+        errors=np.concatenate(errors),
+        quality=np.concatenate(quality),
+        reads=reads,
+    )
 
 
 def _nothing() -> tuple[I32, I32, U8, U8]:
@@ -63,19 +69,19 @@ def _errors(batch: ReadBatch, reference: U8, first: int) -> tuple[I32, I32, U8, 
     step = np.arange(len(op)) - entry[op]
     position, read = on_reference[op] + step, of_read[op]
     is_deleted = operation[op] == _D
-    base = np.where(is_deleted, 0, on_read[op] + step)
-    expected = reference[position]
-    errors = np.zeros(len(op), np.uint8)
-    errors[is_deleted] = DELETION
-    differs = (batch.sequence.values[base] != expected) & (expected != ord("N")) if len(op) else errors > 0
-    errors[~is_deleted & differs] |= MISMATCH
+    called = np.flatnonzero(~is_deleted)
+    base = on_read[op[called]] + step[called]
+    expected = reference[position[called]]
+    errors = np.where(is_deleted, DELETION, 0).astype(np.uint8)
+    differs = (batch.sequence.values[base] != expected) & (expected != ord("N"))
+    errors[called[differs]] |= MISMATCH
     inserted = np.flatnonzero(operation == _I)
     for neighbour in (entry[inserted] - 1, entry[inserted]):
         inside = (neighbour >= 0) & (neighbour < len(op))
         inside[inside] = read[neighbour[inside]] == of_read[inserted[inside]]
         errors[neighbour[inside]] |= INSERTION
     quality = np.full(len(op), NO_QUALITY, np.uint8)
-    quality[~is_deleted] = batch.quality.values[base[~is_deleted]]
+    quality[called] = batch.quality.values[base]
     return position.astype(np.int32), (read + first).astype(np.int32), errors, quality
 
 
