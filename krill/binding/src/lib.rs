@@ -3,6 +3,7 @@
 //! Each module mirrors one module of `krill-signal`, takes flat `NumPy` arrays,
 //! detaches from the interpreter, computes, and returns flat arrays.
 
+mod dtw;
 mod signal_codec;
 
 use pyo3::exceptions::PyValueError;
@@ -17,6 +18,7 @@ fn value_error(error: krill_signal::Error) -> PyErr {
 #[pymodule]
 fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    dtw::register(module)?;
     module.add_function(wrap_pyfunction!(signal_codec::decode_svb_zd, module)?)?;
     Ok(())
 }

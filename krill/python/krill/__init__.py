@@ -4,6 +4,15 @@ Arrays in, arrays out. Knows reads and signals, nothing of modification calling.
 """
 
 from krill._krill import __version__
+from krill.devices import Device, devices
+from krill.dtw import (
+    DtwOptions,
+    SignalWindows,
+    dtw_coordinate,
+    dtw_cross,
+    dtw_distance,
+    dtw_pairwise,
+)
 from krill.errors import DeviceError, DeviceMemoryError, FormatError, KrillError
 from krill.pore_model import PoreModel
 from krill.ragged import Ragged
@@ -11,13 +20,21 @@ from krill.reads.batch import Alignments, ReadBatch, ReadStatus
 
 __all__ = [
     "Alignments",
+    "Device",
     "DeviceError",
     "DeviceMemoryError",
+    "DtwOptions",
     "FormatError",
     "KrillError",
     "PoreModel",
     "Ragged",
     "ReadBatch",
     "ReadStatus",
+    "SignalWindows",
     "__version__",
+    "devices",
+    "dtw_coordinate",
+    "dtw_cross",
+    "dtw_distance",
+    "dtw_pairwise",
 ]

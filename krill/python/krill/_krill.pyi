@@ -1,11 +1,37 @@
 """The compiled half of krill. Held equal to the module by stubtest."""
 
+from typing import final
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["__version__", "decode_svb_zd"]
+__all__ = [
+    "DtwSetup",
+    "__version__",
+    "decode_svb_zd",
+    "dtw_coordinate",
+    "dtw_cross",
+    "dtw_definition",
+    "dtw_pairwise",
+    "instruction_sets",
+]
+
+_F32 = npt.NDArray[np.float32]
+_I64 = npt.NDArray[np.int64]
+_Bool = npt.NDArray[np.bool_]
 
 __version__: str
 
+@final
+class DtwSetup:
+    def __new__(cls, threads: int, cost: str, flags: tuple[bool, bool, bool]) -> DtwSetup: ...
+
+def dtw_pairwise(values: _F32, offsets: _I64, setup: DtwSetup) -> _F32: ...
+def dtw_cross(a: tuple[_F32, _I64], b: tuple[_F32, _I64], setup: DtwSetup) -> _F32: ...
+def dtw_definition(a: _F32, b: _F32, setup: DtwSetup) -> float: ...
+def dtw_coordinate(
+    signal: _F32, windows: tuple[_I64, _I64, _I64], is_landmark: _Bool, setup: DtwSetup
+) -> _F32: ...
+def instruction_sets() -> list[str]: ...
 def decode_svb_zd(data: bytes) -> npt.NDArray[np.int16]:
     """Return the int16 samples of one `svb-zd` compressed signal."""

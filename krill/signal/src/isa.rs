@@ -2,19 +2,19 @@
 //!
 //! A kernel is written once, as plain loops over fixed-size arrays, and compiled once per
 //! instruction set: [`Isa::run`] inlines it into a function that enables the features. Rust never
-//! contracts a multiplication and an addition, so all of them give the same bits.
-//! `KRILL_ISA=scalar|avx2|avx512` forces one that the processor has.
+//! contracts a multiplication and an addition by itself, so all of them give the same bits unless a
+//! kernel asks for fused ones. `KRILL_ISA=portable|avx2|avx512` forces one that the processor has.
 
 use crate::{Error, Result};
 
 /// A set of vector instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
-    /// What every processor of the architecture has.
+    /// What every processor of the architecture has (SSE2, NEON); `portable` in `KRILL_ISA`.
     Scalar,
-    /// 256-bit vectors.
+    /// 256-bit vectors and fused multiply-add.
     Avx2,
-    /// 512-bit vectors with mask registers.
+    /// 512-bit vectors with mask registers and fused multiply-add.
     Avx512,
 }
 
@@ -38,10 +38,10 @@ impl Isa {
         let widest = Self::available().into_iter().max().unwrap_or(Self::Scalar);
         let Ok(name) = std::env::var("KRILL_ISA") else { return Ok(widest) };
         let asked = match name.as_str() {
-            "scalar" => Self::Scalar,
+            "portable" | "sse2" | "neon" | "scalar" => Self::Scalar,
             "avx2" => Self::Avx2,
             "avx512" => Self::Avx512,
-            _ => return Err(environment(format!("is {name:?}, not scalar, avx2 or avx512"))),
+            _ => return Err(environment(format!("is {name:?}, not portable, avx2 or avx512"))),
         };
         if asked.is_available() {
             Ok(asked)
@@ -54,7 +54,7 @@ impl Isa {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Scalar => "scalar",
+            Self::Scalar => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
         }
@@ -64,12 +64,13 @@ impl Isa {
     fn is_available(self) -> bool {
         match self {
             Self::Scalar => true,
-            Self::Avx2 => is_x86_feature_detected!("avx2"),
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             Self::Avx512 => {
                 is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("fma")
             }
         }
     }
@@ -103,13 +104,13 @@ fn environment(problem: String) -> Error {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }

@@ -3,6 +3,7 @@
 //! Arrays in, arrays out: no files, no Python, no global state. Called by the
 //! `krill-binding` crate, which owns everything that knows of Python.
 
+pub mod dtw;
 pub mod error;
 pub mod isa;
 pub mod ragged;

@@ -1,0 +1,313 @@
+//! Which pairs share a vector: signals sorted by length, 16 neighbours form a group of lanes.
+//!
+//! Padding is what this file fights. A group's columns run to its longest signal, so the side with
+//! the tighter group becomes the lanes and the other side's signals pass as queries, whose rows
+//! need none. Pairs inside a group are met by rotating the lanes against themselves.
+
+use super::simd::{LANES, Lanes, Real, Sweep, wants_two_streams};
+use super::{Cost, LONG_SAMPLES, Options};
+use crate::Isa;
+use std::ops::Range;
+
+/// Queries of one task: enough to make up for transposing the group, few enough to share out.
+const QUERIES_PER_TASK: usize = 128;
+
+/// What is computed, and with what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setup {
+    pub(super) isa: Isa,
+    pub(super) options: Options,
+}
+
+/// Signals in canonical order, cut into groups of at most 16.
+pub(super) struct Set<'a> {
+    signals: &'a [&'a [f32]],
+    /// By length, then by content: what shares a vector does not depend on the order of the input.
+    order: Vec<usize>,
+    groups: Vec<Range<usize>>,
+}
+
+/// One group of lanes and what is held against it.
+pub(super) enum Task {
+    /// All pairs within the group.
+    Inside(usize),
+    /// Every one of these queries (indices of signals) with every one of the group.
+    Against(usize, Vec<usize>),
+}
+
+impl<'a> Set<'a> {
+    pub(super) fn new(signals: &'a [&'a [f32]]) -> Self {
+        let order = canonical_order(signals);
+        let n_short = order.partition_point(|&i| signals[i].len() <= LONG_SAMPLES);
+        let cut = |range: Range<usize>| {
+            let end = range.end;
+            range.step_by(LANES).map(move |start| start..(start + LANES).min(end))
+        };
+        let groups = cut(0..n_short).chain(cut(n_short..order.len())).collect();
+        Self { signals, order, groups }
+    }
+
+    /// Every pair once. Of two groups the one with less padding is the lanes.
+    pub(super) fn triangle_tasks(&self) -> Vec<Task> {
+        let mut ranked: Vec<usize> = (0..self.groups.len()).collect();
+        ranked.sort_by(|&g, &h| self.padding(g).total_cmp(&self.padding(h)));
+        let mut rank_of = vec![0; self.order.len()];
+        for (rank, &group) in ranked.iter().enumerate() {
+            rank_of[self.groups[group].clone()].fill(rank);
+        }
+        let mut tasks: Vec<Task> = Vec::new();
+        for (rank, &group) in ranked.iter().enumerate() {
+            let queries: Vec<usize> =
+                (0..self.order.len()).filter(|&k| rank_of[k] > rank).map(|k| self.order[k]).collect();
+            tasks.extend(queries.chunks(QUERIES_PER_TASK).map(|some| Task::Against(group, some.to_vec())));
+            tasks.push(Task::Inside(group));
+        }
+        tasks
+    }
+
+    /// Every query with every signal of this set.
+    pub(super) fn rectangle_tasks(&self, queries: &Set<'_>) -> Vec<Task> {
+        let against = |group| {
+            queries.order.chunks(QUERIES_PER_TASK).map(move |some| Task::Against(group, some.to_vec()))
+        };
+        (0..self.groups.len()).flat_map(against).collect()
+    }
+
+    /// Cells computed per useful cell of a full row of lanes.
+    fn padding(&self, group: usize) -> f64 {
+        let lengths = self.groups[group].clone().map(|k| self.signals[self.order[k]].len());
+        let longest = self.signals[self.order[self.groups[group].end - 1]].len();
+        (longest * LANES) as f64 / lengths.sum::<usize>() as f64
+    }
+
+    /// Compute one task: `emit(query, signal of this set, distance)`, each pair once.
+    pub(super) fn run(
+        &self,
+        task: &Task,
+        queries: &Set<'_>,
+        setup: Setup,
+        scratch: &mut Scratch,
+        emit: &mut impl FnMut(usize, usize, f32),
+    ) {
+        let (Task::Inside(group) | Task::Against(group, _)) = task;
+        let members = &self.order[self.groups[*group].clone()];
+        let lanes: Vec<&[f32]> = members.iter().map(|&i| self.signals[i]).collect();
+        let mut emit_lane = |query: usize, lane: usize, distance: f32| emit(query, members[lane], distance);
+        match task {
+            Task::Inside(_) => {
+                scratch.inside(&lanes, setup, &mut |a, b, distance| emit_lane(members[a], b, distance));
+            }
+            Task::Against(_, some) => {
+                let some: Vec<_> = some.iter().map(|&i| (i, queries.signals[i])).collect();
+                scratch.against(&some, &lanes, setup, &mut emit_lane);
+            }
+        }
+    }
+}
+
+/// Order by length, then by content.
+pub(super) fn canonical_order(signals: &[&[f32]]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..signals.len()).collect();
+    let by_content = |a: &[f32], b: &[f32]| {
+        let unequal = a.iter().zip(b).map(|(x, y)| x.total_cmp(y)).find(|ordering| ordering.is_ne());
+        unequal.unwrap_or(std::cmp::Ordering::Equal)
+    };
+    order.sort_by(|&i, &j| {
+        let (a, b) = (signals[i], signals[j]);
+        a.len().cmp(&b.len()).then_with(|| by_content(a, b))
+    });
+    order
+}
+
+/// Memory of one thread, used again by each task.
+#[derive(Default)]
+pub(super) struct Scratch {
+    one: Buffers<f32, 1>,
+    two: Buffers<f32, 2>,
+    wide: Buffers<f64, 1>,
+}
+
+impl Scratch {
+    /// Every query with every lane; neighbouring queries of similar length share a loop.
+    fn against(
+        &mut self,
+        queries: &[(usize, &[f32])],
+        lanes: &[&[f32]],
+        setup: Setup,
+        emit: &mut impl FnMut(usize, usize, f32),
+    ) {
+        self.one.columns.clear();
+        self.two.columns.clear();
+        self.wide.columns.clear();
+        let mut rest = queries;
+        while let [(first, a), others @ ..] = rest {
+            rest = others;
+            if a.len().max(lanes[lanes.len() - 1].len()) > LONG_SAMPLES {
+                self.wide.broadcast([a], lanes, setup, &mut |_, lane, distance| emit(*first, lane, distance));
+                continue;
+            }
+            match others {
+                [(second, b), others @ ..] if can_share(a, b, setup) => {
+                    rest = others;
+                    let query = [*first, *second];
+                    self.two.broadcast([a, b], lanes, setup, &mut |s, lane, d| emit(query[s], lane, d));
+                }
+                _ => self.one.broadcast([a], lanes, setup, &mut |_, lane, d| emit(*first, lane, d)),
+            }
+        }
+    }
+
+    /// Every pair of lanes: lane `l` against lane `l + shift`, for half of the shifts.
+    fn inside(&mut self, lanes: &[&[f32]], setup: Setup, emit: &mut impl FnMut(usize, usize, f32)) {
+        self.one.columns.clear();
+        self.two.columns.clear();
+        self.wide.columns.clear();
+        let is_long = lanes[lanes.len() - 1].len() > LONG_SAMPLES;
+        let mut shift = 1;
+        while shift <= lanes.len() / 2 {
+            if is_long {
+                self.wide.rotate([shift], lanes, setup, emit);
+            } else if wants_two_streams(setup.isa) && shift < lanes.len() / 2 {
+                self.two.rotate([shift, shift + 1], lanes, setup, emit);
+                shift += 1;
+            } else {
+                self.one.rotate([shift], lanes, setup, emit);
+            }
+            shift += 1;
+        }
+    }
+}
+
+/// Whether two queries may run in one loop, and gain by it: the shorter is padded to the longer,
+/// which costs less than half an idle port as long as the shorter has a third of the longer.
+fn can_share(a: &[f32], b: &[f32], setup: Setup) -> bool {
+    let (shorter, longer) = (a.len().min(b.len()), a.len().max(b.len()));
+    let is_padded = shorter < longer;
+    wants_two_streams(setup.isa)
+        && longer <= LONG_SAMPLES
+        && 3 * shorter >= longer
+        && !(setup.options.open_start && is_padded)
+}
+
+/// The arrays of a sweep of `S` streams.
+struct Buffers<T, const S: usize> {
+    columns: Vec<Lanes<T>>,
+    rows: Vec<[Lanes<T>; S]>,
+    edge: Vec<[Lanes<T>; S]>,
+    top: Vec<[Lanes<T>; S]>,
+}
+
+impl<T, const S: usize> Default for Buffers<T, S> {
+    fn default() -> Self {
+        Self { columns: Vec::new(), rows: Vec::new(), edge: Vec::new(), top: Vec::new() }
+    }
+}
+
+impl<T: Real, const S: usize> Buffers<T, S> {
+    /// The same query in all lanes; `emit(stream, lane, distance)`.
+    fn broadcast(
+        &mut self,
+        queries: [&[f32]; S],
+        lanes: &[&[f32]],
+        setup: Setup,
+        emit: &mut impl FnMut(usize, usize, f32),
+    ) {
+        let height = queries.iter().map(|query| query.len()).max().unwrap_or(0);
+        self.start(height, lanes, setup.options);
+        for (s, query) in queries.iter().enumerate() {
+            let padding = height - query.len();
+            self.pad(s, 0..LANES, padding);
+            for (row, &sample) in self.rows[padding..].iter_mut().zip(*query) {
+                row[s] = Lanes([T::from_sample(sample); LANES]);
+            }
+        }
+        self.sweep(setup);
+        for (s, query) in queries.iter().enumerate() {
+            for (lane, candidate) in lanes.iter().enumerate() {
+                emit(s, lane, self.distance(s, lane, (query.len(), candidate.len()), setup.options));
+            }
+        }
+    }
+
+    /// Lane `l + shift` as the query of lane `l`; `emit(query lane, lane, distance)`.
+    fn rotate(
+        &mut self,
+        shifts: [usize; S],
+        lanes: &[&[f32]],
+        setup: Setup,
+        emit: &mut impl FnMut(usize, usize, f32),
+    ) {
+        let n = lanes.len();
+        let height = lanes[n - 1].len();
+        self.start(height, lanes, setup.options);
+        for (s, shift) in shifts.iter().enumerate() {
+            for lane in 0..n {
+                let query = lanes[(lane + shift) % n];
+                let padding = height - query.len();
+                self.pad(s, lane..lane + 1, padding);
+                for (row, &sample) in self.rows[padding..].iter_mut().zip(query) {
+                    row[s].0[lane] = T::from_sample(sample);
+                }
+            }
+        }
+        self.sweep(setup);
+        for (s, shift) in shifts.iter().enumerate() {
+            // Half a turn meets every pair twice.
+            let n_pairs = if 2 * shift == n { n / 2 } else { n };
+            for lane in 0..n_pairs {
+                let query = (lane + shift) % n;
+                emit(
+                    query,
+                    lane,
+                    self.distance(s, lane, (lanes[query].len(), lanes[lane].len()), setup.options),
+                );
+            }
+        }
+    }
+
+    /// Make room for `height` rows; the borders are those of a matrix without padding.
+    fn start(&mut self, height: usize, lanes: &[&[f32]], options: Options) {
+        if self.columns.is_empty() {
+            self.columns.resize(lanes[lanes.len() - 1].len(), Lanes([T::ZERO; LANES]));
+            for (lane, signal) in lanes.iter().enumerate() {
+                for (column, &sample) in self.columns.iter_mut().zip(*signal) {
+                    column.0[lane] = T::from_sample(sample);
+                }
+            }
+        }
+        let above = if options.open_start { Lanes([T::ZERO; LANES]) } else { Lanes::INFINITE };
+        self.top.clear();
+        self.top.resize(self.columns.len() + 1, [above; S]);
+        self.top[0] = [Lanes([T::ZERO; LANES]); S];
+        self.edge.clear();
+        self.edge.resize(height, [Lanes::INFINITE; S]);
+        self.rows.clear();
+        self.rows.resize(height, [Lanes::INFINITE; S]);
+    }
+
+    /// Put `padding` infinite rows above the first sample, so that all queries end in the last row:
+    /// the matrix then begins at the lower left of the padding.
+    fn pad(&mut self, stream: usize, lanes: Range<usize>, padding: usize) {
+        if padding > 0 {
+            self.top[0][stream].0[lanes.clone()].fill(T::INFINITY);
+            self.edge[padding - 1][stream].0[lanes].fill(T::ZERO);
+        }
+    }
+
+    fn sweep(&mut self, setup: Setup) {
+        let Self { columns, rows, edge, top } = self;
+        Sweep { rows, edge, columns, top }.run(setup.isa, setup.options.cost == Cost::Absolute);
+    }
+
+    /// Read one lane's result from the last row.
+    fn distance(&self, stream: usize, lane: usize, lengths: (usize, usize), options: Options) -> f32 {
+        let cell = |column: usize| self.top[column][stream].0[lane];
+        let end = if options.open_end {
+            (1..=lengths.1).map(cell).fold(T::INFINITY, |best, value| if value < best { value } else { best })
+        } else {
+            cell(lengths.1)
+        };
+        let total = lengths.0 + lengths.1;
+        end.finish(total, options)
+    }
+}

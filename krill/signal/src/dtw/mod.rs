@@ -1,0 +1,139 @@
+//! Dynamic time warping between many short signals.
+//!
+//! [`scalar`] is the definition; `simd` computes 16 pairs at a time with the same bits; `blocks`
+//! decides which 16; `coordinate` reduces a position's distances to one number per read. Called by
+//! the binding with signals that are finite and not empty, which is checked here, once.
+
+pub mod scalar;
+
+mod blocks;
+mod coordinate;
+mod simd;
+
+pub use coordinate::{Positions, coordinates};
+
+use crate::{Error, Isa, Result};
+use blocks::{Scratch, Set, Setup};
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Signals longer than this are summed in float64: float32 loses digits over so many additions.
+pub const LONG_SAMPLES: usize = 1000;
+
+/// What a pair of samples costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cost {
+    /// `(a - b)^2`; the distance is the square root of the sum.
+    #[default]
+    Squared,
+    /// `|a - b|`; the distance is the sum.
+    Absolute,
+}
+
+/// Which distance is wanted; [`scalar::distance`] says what each means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Cost of a pair of samples.
+    pub cost: Cost,
+    /// Divide the sum by the two lengths together.
+    pub normalised: bool,
+    /// The first signal may begin anywhere in the second.
+    pub open_start: bool,
+    /// The first signal may end anywhere in the second.
+    pub open_end: bool,
+}
+
+impl Options {
+    fn finish(self, sum: f32, total: usize) -> f32 {
+        let mean = if self.normalised { sum / total as f32 } else { sum };
+        if self.cost == Cost::Squared { mean.sqrt() } else { mean }
+    }
+
+    fn finish_wide(self, sum: f64, total: usize) -> f32 {
+        let mean = if self.normalised { sum / total as f64 } else { sum };
+        (if self.cost == Cost::Squared { mean.sqrt() } else { mean }) as f32
+    }
+}
+
+/// How a computation is carried out; none of it changes a bit of the result (but the portable
+/// path of x86-64 has no fused multiply-add and rounds twice).
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    /// Instruction set.
+    pub isa: Isa,
+    /// Threads, at least 1.
+    pub threads: usize,
+}
+
+impl Run {
+    /// Run `job` on a pool of this many threads.
+    fn on_pool<T: Send>(self, job: impl FnOnce() -> T + Send) -> Result<T> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
+        Ok(pool.map_err(pool_error)?.install(job))
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "passed to map_err")]
+fn pool_error(error: rayon::ThreadPoolBuildError) -> Error {
+    Error::Argument { name: "threads", problem: format!("cannot be started: {error}") }
+}
+
+/// Distances of all pairs `i < j`, row by row.
+pub fn pairwise(signals: &[&[f32]], options: Options, run: Run) -> Result<Vec<f32>> {
+    check("signals", signals)?;
+    let n = signals.len();
+    let set = Set::new(signals);
+    let cells = zeros(n * n.saturating_sub(1) / 2);
+    let setup = Setup { isa: run.isa, options };
+    run.on_pool(|| {
+        set.triangle_tasks().par_iter().with_max_len(1).for_each_init(Scratch::default, |scratch, task| {
+            set.run(task, &set, setup, scratch, &mut |i, j, distance| {
+                let (i, j) = (i.min(j), i.max(j));
+                cells[i * (2 * n - i - 1) / 2 + j - i - 1].store(distance.to_bits(), Ordering::Relaxed);
+            });
+        });
+    })?;
+    Ok(floats(cells))
+}
+
+/// Distances of every signal of `a` from every one of `b`, `[a][b]`.
+pub fn cross(a: &[&[f32]], b: &[&[f32]], options: Options, run: Run) -> Result<Vec<f32>> {
+    check("a", a)?;
+    check("b", b)?;
+    let (queries, candidates) = (Set::new(a), Set::new(b));
+    let cells = zeros(a.len() * b.len());
+    let setup = Setup { isa: run.isa, options };
+    run.on_pool(|| {
+        candidates.rectangle_tasks(&queries).par_iter().with_max_len(1).for_each_init(
+            Scratch::default,
+            |scratch, task| {
+                candidates.run(task, &queries, setup, scratch, &mut |i, j, distance| {
+                    cells[i * b.len() + j].store(distance.to_bits(), Ordering::Relaxed);
+                });
+            },
+        );
+    })?;
+    Ok(floats(cells))
+}
+
+/// Refuse signals without samples or with samples that are no numbers; names the first.
+fn check(name: &'static str, signals: &[&[f32]]) -> Result<()> {
+    for (i, signal) in signals.iter().enumerate() {
+        let problem = match signal.iter().position(|sample| !sample.is_finite()) {
+            Some(k) => format!("[{i}] has {} at sample {k}; every sample must be finite", signal[k]),
+            None if signal.is_empty() => format!("[{i}] is empty; every signal needs at least one sample"),
+            None => continue,
+        };
+        return Err(Error::Argument { name, problem });
+    }
+    Ok(())
+}
+
+/// Results that several threads fill, each its own cells, in any order.
+fn zeros(n: usize) -> Vec<AtomicU32> {
+    std::iter::repeat_with(|| AtomicU32::new(0)).take(n).collect()
+}
+
+fn floats(cells: Vec<AtomicU32>) -> Vec<f32> {
+    cells.into_iter().map(|cell| f32::from_bits(cell.into_inner())).collect()
+}

@@ -1,0 +1,180 @@
+//! Same as scalar, 16 pairs at a time: lane `l` of every vector belongs to pair `l`.
+//!
+//! One source for all instruction sets: plain arrays in functions compiled for each of them. A few
+//! rows of the matrix live in registers while the columns pass by; the lowest row of such a block
+//! stays in `top`, in cache, for the next. A single pair of rows is bound by the latency of
+//! min + fma, so AVX-512 runs two streams (two queries) per loop; on narrower units one vector of
+//! 16 is several registers, which gives the same overlap.
+
+use super::Options;
+use crate::Isa;
+use crate::isa::Kernel;
+
+/// Pairs per vector.
+pub(super) const LANES: usize = 16;
+
+/// One value of each of the 16 pairs.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Lanes<T>(pub(super) [T; LANES]);
+
+/// What sums are kept in: float32, float64 for long signals.
+pub(super) trait Real: Copy + PartialOrd + Send + Sync + 'static {
+    const INFINITY: Self;
+    const ZERO: Self;
+    fn from_sample(sample: f32) -> Self;
+    fn square_plus<const FUSED: bool>(a: Self, b: Self, best: Self) -> Self;
+    fn absolute_plus(a: Self, b: Self, best: Self) -> Self;
+    fn finish(self, total: usize, options: Options) -> f32;
+}
+
+macro_rules! real {
+    ($type:ty, $finish:ident) => {
+        impl Real for $type {
+            const INFINITY: Self = <$type>::INFINITY;
+            const ZERO: Self = 0.0;
+
+            #[inline(always)]
+            fn from_sample(sample: f32) -> Self {
+                sample.into()
+            }
+
+            // Without the instruction `mul_add` is a call of the C library: two roundings instead.
+            #[inline(always)]
+            fn square_plus<const FUSED: bool>(a: Self, b: Self, best: Self) -> Self {
+                let difference = a - b;
+                if FUSED { difference.mul_add(difference, best) } else { difference * difference + best }
+            }
+
+            #[inline(always)]
+            fn absolute_plus(a: Self, b: Self, best: Self) -> Self {
+                (a - b).abs() + best
+            }
+
+            fn finish(self, total: usize, options: Options) -> f32 {
+                options.$finish(self, total)
+            }
+        }
+    };
+}
+
+real!(f32, finish);
+real!(f64, finish_wide);
+
+impl<T: Real> Lanes<T> {
+    pub(super) const INFINITE: Self = Self([T::INFINITY; LANES]);
+
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        let mut out = self;
+        for (x, &y) in out.0.iter_mut().zip(&other.0) {
+            *x = if *x < y { *x } else { y }; // the vector instruction's own rule, one operation
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn cell<const ABSOLUTE: bool, const FUSED: bool>(self, other: Self, best: Self) -> Self {
+        let mut out = best;
+        for l in 0..LANES {
+            out.0[l] = if ABSOLUTE {
+                T::absolute_plus(self.0[l], other.0[l], best.0[l])
+            } else {
+                T::square_plus::<FUSED>(self.0[l], other.0[l], best.0[l])
+            };
+        }
+        out
+    }
+}
+
+/// The matrix cells of `S` queries against one group of candidates.
+pub(super) struct Sweep<'a, T, const S: usize> {
+    /// Samples of the queries, `[row][stream][lane]`.
+    pub(super) rows: &'a [[Lanes<T>; S]],
+    /// `D[row][-1]`, same layout.
+    pub(super) edge: &'a [[Lanes<T>; S]],
+    /// Samples of the candidates, `[column][lane]`.
+    pub(super) columns: &'a [Lanes<T>],
+    /// In: `D[-1][-1..]`; out: the last row, `D[rows - 1][-1..]`; one longer than `columns`.
+    pub(super) top: &'a mut [[Lanes<T>; S]],
+}
+
+impl<T: Real, const S: usize> Sweep<'_, T, S> {
+    /// Compute all rows; `absolute` chooses the cost.
+    pub(super) fn run(self, isa: Isa, absolute: bool) {
+        match isa {
+            Isa::Avx512 => isa.run(Rows::<_, S, 6, true> { sweep: self, absolute }),
+            Isa::Avx2 => isa.run(Rows::<_, S, 4, true> { sweep: self, absolute }),
+            Isa::Scalar if cfg!(target_arch = "aarch64") => {
+                isa.run(Rows::<_, S, 6, true> { sweep: self, absolute });
+            }
+            Isa::Scalar => isa.run(Rows::<_, S, 2, false> { sweep: self, absolute }),
+        }
+    }
+
+    /// Cut the rows into blocks of nearly equal height, at most `MOST`.
+    #[inline(always)]
+    fn blocks<const MOST: usize, const ABSOLUTE: bool, const FUSED: bool>(&mut self) {
+        let n_blocks = self.rows.len().div_ceil(MOST);
+        let (height, n_higher) = (self.rows.len() / n_blocks, self.rows.len() % n_blocks);
+        let mut start = 0;
+        for i in 0..n_blocks {
+            let height = height + usize::from(i < n_higher);
+            match height.min(MOST) {
+                1 => self.block::<1, ABSOLUTE, FUSED>(start),
+                2 => self.block::<2, ABSOLUTE, FUSED>(start),
+                3 => self.block::<3, ABSOLUTE, FUSED>(start),
+                4 => self.block::<4, ABSOLUTE, FUSED>(start),
+                5 => self.block::<5, ABSOLUTE, FUSED>(start),
+                _ => self.block::<6, ABSOLUTE, FUSED>(start),
+            }
+            start += height;
+        }
+    }
+
+    #[inline(always)]
+    fn block<const R: usize, const ABSOLUTE: bool, const FUSED: bool>(&mut self, start: usize) {
+        let rows: &[[Lanes<T>; S]; R] = self.rows[start..].first_chunk().expect("blocks lie inside the rows");
+        let mut left: [[Lanes<T>; S]; R] =
+            *self.edge[start..].first_chunk().expect("blocks lie inside the rows");
+        let (first, top) = self.top.split_first_mut().expect("top is one longer than the columns");
+        let mut corner = std::mem::replace(first, left[R - 1]);
+        for (column, top) in self.columns.iter().zip(top) {
+            let mut diagonal = std::mem::replace(&mut corner, *top);
+            let mut up = *top;
+            for r in 0..R {
+                for s in 0..S {
+                    let best = left[r][s].min(diagonal[s]).min(up[s]);
+                    diagonal[s] = left[r][s];
+                    up[s] = rows[r][s].cell::<ABSOLUTE, FUSED>(*column, best);
+                    left[r][s] = up[s];
+                }
+            }
+            *top = up;
+        }
+    }
+}
+
+/// A sweep with at most `MOST` rows in registers; `FUSED` where the processor has the instruction.
+struct Rows<'a, T, const S: usize, const MOST: usize, const FUSED: bool> {
+    sweep: Sweep<'a, T, S>,
+    absolute: bool,
+}
+
+impl<T: Real, const S: usize, const MOST: usize, const FUSED: bool> Kernel for Rows<'_, T, S, MOST, FUSED> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        if self.absolute {
+            self.sweep.blocks::<MOST, true, FUSED>();
+        } else {
+            self.sweep.blocks::<MOST, false, FUSED>();
+        }
+    }
+}
+
+/// Whether one vector is one register, so that a second stream is needed to fill the ports.
+pub(super) fn wants_two_streams(isa: Isa) -> bool {
+    isa == Isa::Avx512
+}
