@@ -14,6 +14,7 @@ from baleen.errors import UsageError
 ALIGN_MODES = ("standard", "fast", "sharp")
 CHANNELS = ("level", "shape", "dwell", "errors")
 CHEMISTRIES = ("rna002", "rna004")
+ERROR_DIRECTIONS = ("both", "more")
 DEPTH_MODES = ("read_count", "mean_depth")
 
 
@@ -118,6 +119,11 @@ class CallingConfig(_Section):
     hmm_params: str | None = setting(None, "trained parameters (JSON)")
     mod_threshold: float = setting(
         0.9, "probability from which a read counts as modified", minimum=0, maximum=1
+    )
+    error_direction: str = setting(
+        "both",
+        "error differences looked for: more errors in native reads (RNA002), or either way",
+        choices=ERROR_DIRECTIONS,
     )
     permutations: int = setting(5, "relabellings behind the p-values", minimum=1)
 

@@ -4,7 +4,9 @@ Positions and sample indices are 0-based, intervals half-open. ``position`` is t
 of the base under test. Row order never carries meaning.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -131,6 +133,8 @@ class ErrorPileup:
 
     Parameters
     ----------
+    contig, sequence
+        Name; reference bases, ASCII, uint8, shape ``(contig length,)``.
     position, read
         int32, shape ``(e,)``: every position a read's alignment spans, deletions included.
     errors
@@ -141,6 +145,8 @@ class ErrorPileup:
         The reads (of the same contig; the same index as the signal pileup where there is one).
     """
 
+    contig: str
+    sequence: U8
     position: I32
     read: I32
     errors: U8
@@ -169,3 +175,126 @@ class Distances:
 
     base_coordinate: F32
     window_coordinate: F32
+
+
+class Column(NamedTuple):
+    """A column of the site table; header, docs, tooltips and checks come from here."""
+
+    name: str
+    dtype: str
+    unit: str
+    description: str
+
+
+SITE_COLUMNS: tuple[Column, ...] = (
+    Column("contig", "str", "", "reference sequence"),
+    Column("position", "int32", "0-based", "reference index of the base under test"),
+    Column("kmer", "str", "", "5-mer centred on the position"),
+    Column(
+        "mod_ratio",
+        "float32",
+        "",
+        "estimated share of modified native molecules",
+    ),
+    Column("ci_low", "float32", "", "lower end of the 95 % interval of mod_ratio"),
+    Column("ci_high", "float32", "", "upper end of the 95 % interval of mod_ratio"),
+    Column("pvalue", "float64", "", "of native and control reads being exchangeable, all channels fused"),
+    Column("padj", "float64", "", "Benjamini-Hochberg over all tested positions of the run"),
+    Column(
+        "effect_size",
+        "float32",
+        "control sd",
+        "mean native minus mean control level",
+    ),
+    Column("n_native", "int32", "reads", "native reads behind the call"),
+    Column("n_ivt", "int32", "reads", "control reads behind the call"),
+    Column("mean_p_mod", "float32", "", "mean of the native reads' probabilities"),
+    Column("stoichiometry", "float32", "", "share of native reads with p_mod >= --mod-threshold"),
+    Column("is_peak", "bool", "", "whether this is the called position of an event"),
+    Column(
+        "position_posterior",
+        "float32",
+        "",
+        "probability that an event sits here, not up to 3 away",
+    ),
+    Column(
+        "statistic",
+        "float32",
+        "",
+        "evidence of all channels in use",
+    ),
+    Column("score", "float32", "", "statistic + 2 ln position_posterior: ranks exact bases"),
+    Column("signal_statistic", "float32", "", "ln evidence for differing shares of shifted reads, by signal"),
+    Column("signal_z", "float32", "", "normal score of the signal test"),
+    Column("shift_pa", "float32", "pA", "level shift of a modified read"),
+    Column("error_z", "float32", "", "normal score of the error test, positive = more errors in native"),
+    Column("error_native", "float32", "", "share of native reads with a basecall error at the base"),
+    Column("error_control", "float32", "", "share of control reads with a basecall error at the base"),
+    Column("filter", "str", "", "PASS, or why the position was not tested"),
+)
+"""The site table, in order. Missing values are empty in files."""
+
+
+@dataclass(frozen=True)
+class SiteCalls:
+    """Rows of the site table: one array per column of ``SITE_COLUMNS``.
+
+    Numbers that are missing are NaN here and empty in files.
+    """
+
+    columns: Mapping[str, npt.NDArray[Any]]
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in SITE_COLUMNS]
+        if list(self.columns) != names:
+            message = f"columns must be {names}, in this order, not {list(self.columns)}"
+            raise ValueError(message)
+        n = (len(self),)
+        for column in SITE_COLUMNS:
+            array = self.columns[column.name]
+            if column.dtype == "str":
+                check(column.name, array, array.dtype if array.dtype.kind == "U" else np.str_, n)
+            else:
+                check(column.name, array, column.dtype, n)
+
+    def __len__(self) -> int:
+        return len(self.columns["position"])
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self.columns[name]
+
+    def replace(self, **columns: npt.NDArray[Any]) -> "SiteCalls":
+        """Return a copy with some columns exchanged."""
+        return SiteCalls({**self.columns, **columns})
+
+
+@dataclass(frozen=True)
+class ReadCalls:
+    """Calls of single reads: one row per position and read, natives and controls.
+
+    Parameters
+    ----------
+    position, read
+        Reference index; row of ``reads``; int32, shape ``(n,)``.
+    p_mod
+        Probability that this read is modified here, float32.
+    signal_llr, error_llr
+        Log-likelihood ratio modified against unmodified by either kind of evidence, float32;
+        0 where it says nothing.
+    reads
+        The reads.
+    """
+
+    position: I32
+    read: I32
+    p_mod: F32
+    signal_llr: F32
+    error_llr: F32
+    reads: ReadIndex
+
+    def __post_init__(self) -> None:
+        n = (len(self.position),)
+        check("position", self.position, np.int32, n)
+        check("read", self.read, np.int32, n)
+        for name in ("p_mod", "signal_llr", "error_llr"):
+            check(name, getattr(self, name), np.float32, n)

@@ -42,6 +42,8 @@ def error_pileup(batches: Sequence[ReadBatch], reference: U8, reads: ReadIndex) 
         raise ValueError(message)
     position, read, errors, quality = zip(_nothing(), *parts, strict=True)
     return ErrorPileup(
+        contig=batches[0].contig if batches else "",
+        sequence=reference,
         position=np.concatenate(position),
         read=np.concatenate(read),
         errors=np.concatenate(errors),

@@ -4,6 +4,7 @@
 //! detaches from the interpreter, computes, and returns flat arrays.
 
 mod dtw;
+mod grid;
 mod signal_codec;
 
 use pyo3::exceptions::PyValueError;
@@ -20,5 +21,6 @@ fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     dtw::register(module)?;
     module.add_function(wrap_pyfunction!(signal_codec::decode_svb_zd, module)?)?;
+    grid::register(module)?;
     Ok(())
 }

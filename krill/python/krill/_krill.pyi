@@ -14,6 +14,7 @@ __all__ = [
     "dtw_definition",
     "dtw_pairwise",
     "instruction_sets",
+    "mixture_evidence",
 ]
 
 _F32 = npt.NDArray[np.float32]
@@ -35,3 +36,15 @@ def dtw_coordinate(
 def instruction_sets() -> list[str]: ...
 def decode_svb_zd(data: bytes) -> npt.NDArray[np.int16]:
     """Return the int16 samples of one `svb-zd` compressed signal."""
+
+def mixture_evidence(
+    values: _F32,
+    precision: _F32,
+    is_first: npt.NDArray[np.bool_],
+    center: _F32,
+    center_sd: _F32,
+    axes: tuple[_F32, _F32, _F32, _F32, _F32],
+    shape: tuple[float, float, float, float],
+    members: bool,
+    threads: int,
+) -> tuple[npt.NDArray[np.float64], _F32, _F32, _F32, _F32]: ...

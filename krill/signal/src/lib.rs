@@ -5,7 +5,9 @@
 
 pub mod dtw;
 pub mod error;
+pub mod grid;
 pub mod isa;
+mod lanes;
 pub mod ragged;
 pub mod svb_zd;
 

@@ -1,0 +1,21 @@
+"""From windows to reads to sites: score a contig, learn over the run, call.
+
+`score_contig` and `call_contig` are pure and know one contig; `fit_run` and `finish_sites` see the run.
+"""
+
+from baleen.calling.evidence import Evidence
+from baleen.calling.model import RunModel, Summary, fit_run, summarise
+from baleen.calling.score import score_contig
+from baleen.calling.sites import ContigCalls, call_contig, finish_sites
+
+__all__ = [
+    "ContigCalls",
+    "Evidence",
+    "RunModel",
+    "Summary",
+    "call_contig",
+    "finish_sites",
+    "fit_run",
+    "score_contig",
+    "summarise",
+]

@@ -1,0 +1,175 @@
+"""The error channel: basecall errors of native reads against those of controls."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from scipy import special
+
+from baleen.calling.channels import Frame
+from baleen.data import F32, I32, U8, Bool, ErrorPileup, check
+
+NEIGHBOUR_WEIGHT = np.float32(0.25)
+"""Weight of an error next to the base beside one at the base."""
+
+MIN_READS = 3
+"""Reads of either label below which the test says nothing."""
+
+ABSENT = 255
+"""Error code where a read does not cover a position."""
+
+
+@dataclass(frozen=True)
+class ErrorTable:
+    """Errors of ``p`` positions of a frame, ``r`` reads.
+
+    Parameters
+    ----------
+    errors
+        Bits MISMATCH, DELETION, INSERTION, or ABSENT, uint8, shape ``(p, r)``.
+    quality
+        Phred of the called base, 255 = none, uint8, shape ``(p, r)``.
+    """
+
+    errors: U8
+    quality: U8
+
+    def __post_init__(self) -> None:
+        check("errors", self.errors, np.uint8, self.quality.shape)
+
+    @property
+    def covered(self) -> Bool:
+        """Whether a read covers a position."""
+        return np.asarray(self.errors != ABSENT)
+
+
+def tabulate(pileup: ErrorPileup, frame: Frame) -> ErrorTable:
+    """Lay the errors of a contig out by position and read."""
+    shape = (frame.n_positions, len(pileup.reads))
+    errors, quality = np.full(shape, ABSENT, np.uint8), np.full(shape, 255, np.uint8)
+    row = pileup.position - frame.first_position
+    errors[row, pileup.read] = pileup.errors
+    quality[row, pileup.read] = pileup.quality
+    return ErrorTable(errors, quality)
+
+
+@dataclass(frozen=True)
+class ErrorTest:
+    """The site test: normal score (NaN = not tested) and error shares, shape ``(p,)`` each."""
+
+    z: F32
+    native: F32
+    control: F32
+
+
+def error_test(table: ErrorTable, is_native: Bool) -> ErrorTest:
+    """Test every position by the permutation distribution of the native reads' errors.
+
+    Notes
+    -----
+    A read scores ``x = e + (e_before + e_after) / 4`` with ``e`` = any error at a base. The sum
+    over native reads has known mean, variance and skewness over relabellings of the reads; its
+    tail is that of the Pearson III distribution with these moments. One read is one number,
+    so reads with many errors do no harm, and nothing is trained, so nothing needs folds.
+    """
+    covered = table.covered
+    e = (covered & (table.errors > 0)).astype(np.float32)
+    x = e.copy()
+    x[1:] += NEIGHBOUR_WEIGHT * e[:-1]
+    x[:-1] += NEIGHBOUR_WEIGHT * e[1:]
+    n_native = covered[:, is_native].sum(axis=1).astype(np.float64)
+    n = covered.sum(axis=1).astype(np.float64)
+    n_control = n - n_native
+    mean = (x * covered).sum(axis=1) / np.maximum(n, 1)
+    deviation = np.where(covered, x - mean[:, None], 0)
+    z = _score(deviation, is_native, n_native, n_control)
+    tested = (n_native >= MIN_READS) & (n_control >= MIN_READS)
+    native = e[:, is_native].sum(axis=1) / np.maximum(n_native, 1)
+    control = e[:, ~is_native].sum(axis=1) / np.maximum(n_control, 1)
+    return ErrorTest(
+        np.where(tested, z, np.nan).astype(np.float32),
+        native.astype(np.float32),
+        control.astype(np.float32),
+    )
+
+
+def _score(deviation: np.ndarray, is_native: Bool, n_native: np.ndarray, n_control: np.ndarray) -> np.ndarray:
+    """Return the normal score of the permutation test, NaN where all reads are alike."""
+    n = n_native + n_control
+    total = deviation[:, is_native].sum(axis=1)
+    square, cube = (deviation**2).sum(axis=1), (deviation**3).sum(axis=1)
+    both = n_native * n_control
+    variance = both * square / np.maximum(n * (n - 1), 1)
+    alike = variance <= 1e-9
+    variance = np.where(alike, 1, variance)
+    z = total / np.sqrt(variance)
+    third = both * (n_control - n_native) * cube / np.maximum(n * (n - 1) * (n - 2), 1)
+    return np.where(alike, np.nan, normal_score(z, third / variance**1.5))
+
+
+def normal_score(z: np.ndarray, skewness: np.ndarray) -> np.ndarray:
+    """Turn standardised sums with a Pearson III distribution into normal scores."""
+    flat = np.abs(skewness) < 1e-3
+    shape = 4 / np.where(flat, 1, skewness) ** 2
+    mirrored = np.sign(np.where(flat, 1, skewness)) * z
+    x = np.maximum(shape + mirrored * np.sqrt(shape), 0)
+    above, below = special.gammaincc(shape, x), special.gammainc(shape, x)
+    # of either tail the smaller one, which keeps its digits
+    score = np.where(above < below, -special.ndtri(above), special.ndtri(below))
+    score = np.clip(score, -38, 38) * np.sign(np.where(flat, 1, skewness))
+    return np.where(flat, z, score)
+
+
+@dataclass(frozen=True)
+class ErrorScores:
+    """Error evidence on the ``p`` positions of a frame, ``r`` reads.
+
+    ``llr`` has shape ``(p, r)``, 0 where it says nothing; the other fields are as in ``Evidence``.
+    """
+
+    tested: Bool
+    n_native: I32
+    n_control: I32
+    z: F32
+    native: F32
+    control: F32
+    share: F32
+    llr: F32
+    covered: Bool
+
+    @classmethod
+    def absent(cls, shape: tuple[int, int]) -> Self:
+        """Return what there is without basecall errors."""
+        missing = np.full(shape[0], np.nan, np.float32)
+        none = np.zeros(shape[0], np.int32)
+        return cls(
+            tested=np.zeros(shape[0], np.bool_),
+            n_native=none,
+            n_control=none,
+            z=missing,
+            native=missing,
+            control=missing,
+            share=missing,
+            llr=np.zeros(shape, np.float32),
+            covered=np.zeros(shape, np.bool_),
+        )
+
+
+def score_errors(pileup: ErrorPileup, frame: Frame) -> ErrorScores:
+    """Return the error evidence of one contig."""
+    table = tabulate(pileup, frame)
+    is_native = pileup.reads.is_native
+    covered = table.covered
+    test = error_test(table, is_native)
+    n_native, n_control = covered[:, is_native].sum(axis=1), covered[:, ~is_native].sum(axis=1)
+    return ErrorScores(
+        tested=(n_native >= MIN_READS) & (n_control >= MIN_READS),
+        n_native=n_native.astype(np.int32),
+        n_control=n_control.astype(np.int32),
+        z=test.z,
+        native=test.native,
+        control=test.control,
+        share=np.full(frame.n_positions, np.nan, np.float32),
+        llr=np.zeros(covered.shape, np.float32),
+        covered=covered,
+    )

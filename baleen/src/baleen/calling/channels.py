@@ -1,0 +1,119 @@
+"""What is measured per read: tables of one value and one weight per position and read."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from baleen.data import F32, I32, I64, U8, SignalPileup, check
+
+MIN_CONFIDENCE = 0.5
+"""Placements below it are masked: their signal likely belongs to a neighbour."""
+
+FULL_DWELL_SAMPLES = 6
+"""Levels of shorter events are noisy and weigh ``dwell / FULL_DWELL_SAMPLES``. They are not
+dropped: squeezed events are the modified ones more often than not."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The rows that all tables of a contig share: consecutive positions.
+
+    Parameters
+    ----------
+    first_position
+        Reference index of row 0.
+    n_positions
+        Number of rows.
+    """
+
+    first_position: int
+    n_positions: int
+
+    @classmethod
+    def around(cls, *positions: I32) -> Self:
+        """Return the frame that holds all the given positions."""
+        covered = [p for p in positions if len(p)]
+        if not covered:
+            return cls(0, 0)
+        first = min(int(p.min()) for p in covered)
+        return cls(first, max(int(p.max()) for p in covered) - first + 1)
+
+    @property
+    def position(self) -> I32:
+        """Reference index of every row, int32."""
+        return (self.first_position + np.arange(self.n_positions)).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Values of one channel, ``p`` positions of a frame, ``r`` reads.
+
+    Parameters
+    ----------
+    value
+        float32, shape ``(p, r)``; 0 where absent.
+    weight
+        float32 in [0, 1], shape ``(p, r)``; 0 = absent.
+    """
+
+    value: F32
+    weight: F32
+
+    def __post_init__(self) -> None:
+        check("value", self.value, np.float32, self.weight.shape)
+        check("weight", self.weight, np.float32, self.value.shape)
+
+
+def level(pileup: SignalPileup, frame: Frame) -> Table:
+    """Return the mean current of the tested base, picoampere."""
+    return _tabulate(pileup, pileup.level_pa, frame)
+
+
+def shape(pileup: SignalPileup, coordinate: F32, frame: Frame) -> Table:
+    """Return the signed coordinate of the windows' time-warping distances.
+
+    Its sign and scale are arbitrary at each position, so each row is turned to rise with the
+    level, over all reads: no label enters.
+    """
+    table = _tabulate(pileup, coordinate, frame)
+    reference = level(pileup, frame)
+    weight = table.weight * reference.weight
+    covariance = _centred(table.value, weight) * _centred(reference.value, weight) * weight
+    sign = np.where(covariance.sum(axis=1, keepdims=True) < 0, np.float32(-1), np.float32(1))
+    return Table(table.value * sign, table.weight)
+
+
+def dwell(pileup: SignalPileup, frame: Frame) -> Table:
+    """Return the logarithm of the dwell."""
+    return _tabulate(pileup, np.log(np.maximum(pileup.dwell_samples, 1)).astype(np.float32), frame)
+
+
+def _centred(value: F32, weight: F32) -> F32:
+    total = np.maximum(weight.sum(axis=1, keepdims=True), np.float32(1e-6))
+    mean: F32 = (value * weight).sum(axis=1, keepdims=True) / total
+    return value - mean
+
+
+def _tabulate(pileup: SignalPileup, values: F32, frame: Frame) -> Table:
+    row = np.repeat(pileup.position - frame.first_position, np.diff(pileup.window_offsets))
+    shape = (frame.n_positions, len(pileup.reads))
+    value, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    trust = np.minimum(np.float32(1), pileup.dwell_samples / np.float32(FULL_DWELL_SAMPLES))
+    usable = (pileup.confidence >= MIN_CONFIDENCE) & np.isfinite(values) & (trust > 0)
+    value[row[usable], pileup.read[usable]] = values[usable]
+    weight[row[usable], pileup.read[usable]] = trust[usable]
+    return Table(value, weight)
+
+
+def kmer_codes(sequence: U8, frame: Frame, size: int = 5) -> I64:
+    """Return the code of the k-mer centred on each position, -1 at ends and ambiguous bases."""
+    digit = np.full(256, -1, np.int64)
+    for code, bases in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu")):
+        digit[list(bases)] = code
+    half = size // 2
+    padded = np.concatenate([np.full(half, -1), digit[sequence], np.full(half, -1)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, size)
+    codes = windows @ (4 ** np.arange(size - 1, -1, -1))
+    codes[(windows < 0).any(axis=1)] = -1
+    return codes[frame.position].astype(np.int64)

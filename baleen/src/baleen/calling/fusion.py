@@ -1,0 +1,216 @@
+"""Fusion of channels: empirical-Bayes log Bayes factors, learned over the positions of a run."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+FLOOR, CEILING = -1.0, 8.0
+"""Scores below the floor are censored: sparse counts give arbitrarily low ones. Beyond the ceiling
+the Bayes factor grows in a straight line."""
+
+GATE = 15.0
+"""Log likelihood that a channel must be worth over the run, or it is dropped."""
+
+SOFT_CAP = 3.0
+"""Log Bayes factors of capped channels grow like a logarithm from here: their tails are heavy."""
+
+F64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ChannelFit:
+    """Distribution N(mean, sd) of a channel's normal scores at modified positions.
+
+    Without information it is N(0, 1), as at unmodified ones, and the Bayes factor is 1.
+    """
+
+    mean: float
+    sd: float
+    capped: bool
+
+    def log_bayes_factor(self, z: F64) -> F64:
+        """Return the log Bayes factor of each score: never falling in z; 0 where missing (NaN)."""
+        slope = self.mean / self.sd**2 + CEILING * (1 - 1 / self.sd**2)
+        turn = max(FLOOR, -self.mean / (self.sd**2 - 1)) if self.sd > 1 else FLOOR
+        inner = np.clip(z, turn, CEILING)
+        b = -np.log(self.sd) - (inner - self.mean) ** 2 / (2 * self.sd**2) + inner**2 / 2
+        b = b + slope * np.maximum(z - CEILING, 0)
+        if self.capped:
+            b = np.where(b > SOFT_CAP, SOFT_CAP * (1 + np.log(np.maximum(b, SOFT_CAP) / SOFT_CAP)), b)
+        return np.where(np.isnan(z), 0.0, b)
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """Fitted channels and the share of modified positions.
+
+    Parameters
+    ----------
+    channels
+        One fit per channel.
+    share
+        Share of modified positions.
+    log_likelihood
+        Of the scores it was fitted to, relative to nothing being modified.
+    """
+
+    channels: tuple[ChannelFit, ...]
+    share: float
+    log_likelihood: float
+
+    def statistic(self, z: F64) -> F64:
+        """Return the fused log Bayes factor of scores ``(n, channels)``; NaN = missing."""
+        return sum((fit.log_bayes_factor(z[:, k]) for k, fit in enumerate(self.channels)), np.zeros(len(z)))
+
+    def p_value(self, z: F64) -> F64:
+        """Return the chance of a larger statistic under N(0, 1) scores; NaN where all are missing.
+
+        A position is held against the distribution of the channels that it has.
+        """
+        p = np.full(len(z), np.nan)
+        present = ~np.isnan(z)
+        for pattern in np.unique(present, axis=0):
+            rows = (present == pattern).all(axis=1)
+            known = np.flatnonzero(pattern)
+            if len(known) == 1:
+                p[rows] = special.ndtr(-z[rows, known[0]])
+            elif len(known) > 1:
+                fits = [self.channels[k] for k in known]
+                p[rows] = _exceedance(fits, self.statistic(z[rows]))
+        return p
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Rebuild from ``to_json``."""
+        channels = tuple(ChannelFit(**fit) for fit in data["channels"])
+        return cls(channels, data["share"], data["log_likelihood"])
+
+
+def fit(z: F64, weight: F64, capped: tuple[bool, ...], used: tuple[bool, ...]) -> Fusion:
+    """Fit ``(1 - share) prod N(0, 1) + share prod N(mean, sd)`` to scores by EM.
+
+    Parameters
+    ----------
+    z
+        Normal scores, shape ``(n, channels)``; NaN = missing.
+    weight
+        Positions that have these scores, shape ``(n,)``.
+    capped
+        Channels whose Bayes factors are capped.
+    used
+        Channels to fit; the others stay without information.
+
+    Notes
+    -----
+    ``mean >= 0`` and ``sd >= 1``, with ten pseudo-positions at N(0, 1): a channel that tells
+    modified positions apart from nothing is left at N(0, 1).
+    """
+    z = np.clip(z, FLOOR, CEILING)
+    mean, sd = np.where(used, 3.0, 0.0), np.where(used, 1.5, 1.0)
+    share, previous = 0.02, -np.inf
+    for _ in range(500):
+        log_ratio = _log_ratios(z, mean, sd).sum(axis=1)
+        responsibility = special.expit(log_ratio + special.logit(share))
+        likelihood = float(weight @ np.logaddexp(np.log1p(-share), np.log(share) + log_ratio))
+        if abs(likelihood - previous) < 1e-6:
+            break
+        previous = likelihood
+        w = weight * responsibility
+        share = float(np.clip((w.sum() + 1) / (weight.sum() + 50), 1e-4, 0.3))
+        for k in np.flatnonzero(used):
+            mean[k], sd[k] = _update(z[:, k], w, mean[k], sd[k])
+    fits = tuple(ChannelFit(float(m), float(s), c) for m, s, c in zip(mean, sd, capped, strict=True))
+    return Fusion(fits, share, likelihood)
+
+
+def choose_channels(z: F64, weight: F64, capped: tuple[bool, ...]) -> tuple[bool, ...]:
+    """Drop channels without information, least informative first; keep all if none has any."""
+    used = np.array([bool((~np.isnan(z[:, k])).any()) for k in range(z.shape[1])])
+    everything = tuple(bool(u) for u in used)
+    while used.any():
+        full = fit(z, weight, capped, tuple(used)).log_likelihood
+        losses = {}
+        for k in np.flatnonzero(used):
+            rest = used.copy()
+            rest[k] = False
+            without = fit(z, weight, capped, tuple(rest)).log_likelihood if rest.any() else 0.0
+            losses[k] = full - without
+        weakest = min(losses, key=lambda k: losses[k])
+        if losses[weakest] >= GATE:
+            return tuple(bool(u) for u in used)
+        used[weakest] = False
+    return everything
+
+
+def _log_ratios(z: F64, mean: F64, sd: F64) -> F64:
+    """Log density ratio of every channel; below the floor that of the masses below it."""
+    censored = z <= FLOOR
+    inside = -np.log(sd) - (z - mean) ** 2 / (2 * sd**2) + z**2 / 2
+    below = special.log_ndtr((FLOOR - mean) / sd) - special.log_ndtr(FLOOR)
+    return np.where(np.isnan(z), 0.0, np.where(censored, below, inside))
+
+
+def _update(z: F64, w: F64, mean: float, sd: float) -> tuple[float, float]:
+    """One EM step of a channel; censored scores enter by their truncated-normal moments."""
+    known = ~np.isnan(z)
+    z, w = z[known], w[known]
+    censored = z <= FLOOR
+    alpha = (FLOOR - mean) / sd
+    hazard = np.exp(-(alpha**2) / 2 - special.log_ndtr(alpha)) / np.sqrt(2 * np.pi)
+    first = np.where(censored, mean - sd * hazard, z)
+    total = w.sum() + 10
+    new_mean = max(0.0, float(w @ first) / total)
+    spread = np.where(censored, sd**2 * (1 - alpha * hazard - hazard**2), 0.0)
+    second = spread + (first - new_mean) ** 2
+    return new_mean, float(np.sqrt(max(1.0, (float(w @ second) + 10) / total)))
+
+
+_NODES = np.concatenate([[FLOOR], np.arange(FLOOR, 10, 0.01) + 0.01, np.arange(10.05, 38, 0.05)])
+
+
+def _exceedance(fits: list[ChannelFit], statistic: F64) -> F64:
+    """P(sum of log Bayes factors >= statistic) for independent N(0, 1) scores.
+
+    Channel by channel: the score's axis is cut into cells, and a cell counts with its mass and
+    its middle. Nothing is drawn, so the same numbers come out everywhere and tails have digits.
+    """
+    top = max(float(statistic.max()), 1.0)
+    bottom = sum(float(f.log_bayes_factor(np.array([FLOOR]))[0]) for f in fits)
+    table = np.linspace(bottom, top, 4000)
+    z = np.maximum(_NODES, FLOOR)
+    tail = _tail_of(fits[0], z)
+    for one in fits[1:]:
+        tail = _add(tail, one, z, table)
+    values, log_p = tail
+    return np.where(statistic <= bottom + 1e-9, 1.0, np.exp(np.interp(statistic, values, log_p)))
+
+
+def _tail_of(one: ChannelFit, z: F64) -> tuple[F64, F64]:
+    """Values of one channel's log Bayes factor, rising, and the log chance of reaching them."""
+    return one.log_bayes_factor(z), special.log_ndtr(-z) * (z > FLOOR)
+
+
+def _add(tail: tuple[F64, F64], one: ChannelFit, z: F64, table: F64) -> tuple[F64, F64]:
+    """Tail of the sum with another channel, at the values of ``table``."""
+    values, log_p = tail
+    edges = np.concatenate([z[1:], [np.inf]])
+    mass = special.ndtr(-z) - special.ndtr(-edges)
+    mass[0] = special.ndtr(z[1])
+    middle = np.concatenate([[FLOOR], (z[1:-1] + z[2:]) / 2, [z[-1]]])
+    b = one.log_bayes_factor(middle)
+    keep = mass > 0
+    b, mass = b[keep], mass[keep]
+    out = np.empty(len(table))
+    for start in range(0, len(table), 256):
+        need = table[start : start + 256, None] - b
+        reach = np.where(need <= values[0], 0.0, np.interp(need, values, log_p))
+        out[start : start + 256] = np.log(np.maximum((np.exp(reach) * mass).sum(axis=1), 1e-300))
+    return table, out

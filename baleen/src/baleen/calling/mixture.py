@@ -1,0 +1,64 @@
+"""Two components anchored on the control: evidence for a site, its share, its reads."""
+
+import numpy as np
+
+from baleen.calling.footprint import Shifts, control_center
+from baleen.data import F32, Bool
+from krill.grid import Grid, MixtureEvidence, mixture_evidence
+
+_SHIFT_SIZES_PA = (1.0, 1.7, 2.5, 3.5, 4.5, 6.0, 8.0, 10.0)
+
+GRID = Grid(
+    shifts=_SHIFT_SIZES_PA + tuple(-size for size in _SHIFT_SIZES_PA),
+    shares=(0, 0.03, 0.06, 0.1, 0.17, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97),
+    # native: any share; control: most likely none, with a tail for k-mers of two levels
+    first_prior=(0, 0.6, 0.9, 1, 1, 1, 1, 1, 1, 1, 1, 1.5),
+    second_prior=(0.80, 0.06, 0.05, 0.03, 0.02, 0.01, 0.01, 0.005, 0.005, 0.005, 0.0025, 0.0025),
+)
+"""Where the likelihood is summed: flat over shifts, a rival with one shared share."""
+
+
+def site_evidence(
+    shifts: Shifts, is_native: Bool, rows: np.ndarray, *, members: bool = False
+) -> MixtureEvidence:
+    """Compare free shares of native and control with one shared share, at the given rows.
+
+    The shared share as rival is what removes false sites at k-mers with two levels in both.
+    """
+    center, deviation = control_center(shifts, ~is_native)
+    return mixture_evidence(
+        shifts.value[rows],
+        shifts.precision[rows],
+        is_native,
+        (center[rows], deviation[rows]),
+        GRID,
+        members=members,
+    )
+
+
+def share_mean(posterior: F32) -> F32:
+    """Return the mean of a posterior over the grid's shares, shape ``(n,)``."""
+    return (posterior @ np.asarray(GRID.shares, np.float32)).astype(np.float32)
+
+
+def share_interval(posterior: F32, level: float = 0.95) -> tuple[F32, F32]:
+    """Return the central interval of a posterior over the grid's shares.
+
+    Each grid share stands for the shares nearer to it than to its neighbours; within such a
+    cell the mass is spread evenly.
+    """
+    shares = np.asarray(GRID.shares)
+    edges = np.concatenate([[0.0], (shares[1:] + shares[:-1]) / 2, [1.0]])
+    cumulative = np.concatenate([np.zeros((len(posterior), 1)), np.cumsum(posterior, axis=1)], 1)
+    cumulative /= cumulative[:, -1:]
+    tails = ((1 - level) / 2, (1 + level) / 2)
+    low, high = (_quantile(cumulative, edges, tail) for tail in tails)
+    return low, high
+
+
+def _quantile(cumulative: np.ndarray, edges: np.ndarray, tail: float) -> F32:
+    cell = np.clip((cumulative < tail).sum(axis=1) - 1, 0, len(edges) - 2)
+    rows = np.arange(len(cumulative))
+    below, above = cumulative[rows, cell], cumulative[rows, cell + 1]
+    part = (tail - below) / np.maximum(above - below, 1e-12)
+    return np.asarray(edges[cell] + part * (edges[cell + 1] - edges[cell]), np.float32)

@@ -1,0 +1,245 @@
+"""What is learned over the whole run: the pooled null, the error scale, the fusion of channels."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from baleen.calling import fusion, pooled
+from baleen.calling.counts import Axis, Counts
+from baleen.calling.evidence import Evidence
+from baleen.calling.fusion import Fusion
+from baleen.config import CallingConfig
+from baleen.data import F32, I64, Bool
+
+VERSION = 1
+
+N_HALVES, BLOCK_BP = 2, 200
+"""The fusion of one half of the run (alternate blocks of the contigs) is fitted on the other."""
+
+ERROR_SCORE = Axis(low=-40.0, step=0.02, n_bins=4002)
+COARSE_SCORE = Axis(low=-9.0, step=0.1, n_bins=182)
+COARSE_STATISTIC = Axis(low=-20.0, step=0.1, n_bins=3202)
+
+MASK_P, MASK_REACH = 1e-4, 6
+"""Positions this near to a strong error difference say nothing about the error scale."""
+
+MIN_UNMASKED = 200
+"""Unmasked positions needed to tell a difference between libraries."""
+
+MAX_QUIET_CENTER = 0.25
+"""Error scores centered farther from 0 mean that the samples' basecalls differ."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one contig tells the run: counts alone, so that contigs add up in any order.
+
+    Parameters
+    ----------
+    contig
+        Its name.
+    null
+        Over (depth bin, statistic) of relabelled reads.
+    error_scores
+        Of signed error scores away from strong differences.
+    joint
+        Over (half, depth bin, statistic, error score), coarse.
+    """
+
+    contig: str
+    null: Counts
+    error_scores: Counts
+    joint: Counts
+
+
+_NULL_SHAPE = (pooled.N_DEPTH_BINS, pooled.STATISTIC.n_bins)
+_JOINT_SHAPE = (N_HALVES, pooled.N_DEPTH_BINS, COARSE_STATISTIC.n_bins, COARSE_SCORE.n_bins)
+
+
+def summarise(evidence: Evidence) -> Summary:
+    """Return what the run needs to know of a contig."""
+    z = evidence.error_z.astype(np.float64)
+    unmasked = ~_near_strong(evidence.position, z) & ~np.isnan(z)
+    statistic = main_statistic(evidence)
+    tested = ~(np.isnan(z) & np.isnan(statistic))
+    null = np.concatenate([np.zeros(0), *evidence.null_statistic[:1].astype(np.float64)])
+    null_bins = pooled.depth_bin(evidence.null_depth[: len(null)])
+    joint = (
+        half(evidence.contig, evidence.position),
+        pooled.depth_bin(smaller_depth(evidence)),
+        COARSE_STATISTIC.index(statistic),
+        COARSE_SCORE.index(z),
+    )
+    return Summary(
+        contig=evidence.contig,
+        null=Counts.of([null_bins, pooled.STATISTIC.index(null)], _NULL_SHAPE),
+        error_scores=Counts.of([ERROR_SCORE.index(z[unmasked])], (ERROR_SCORE.n_bins,)),
+        joint=Counts.of([index[tested] for index in joint], _JOINT_SHAPE),
+    )
+
+
+def main_statistic(evidence: Evidence) -> npt.NDArray[np.float64]:
+    """Return the signal statistic in use, NaN where not tested."""
+    if len(evidence.statistic) == 0:
+        return np.full(len(evidence.position), np.nan)
+    return np.asarray(evidence.statistic[0])
+
+
+def smaller_depth(evidence: Evidence) -> npt.NDArray[np.int32]:
+    """Return the smaller number of reads of the two conditions."""
+    return np.minimum(evidence.n_native, evidence.n_control)
+
+
+def half(contig: str, position: npt.NDArray[np.integer]) -> I64:
+    """Return the half of the run that each position belongs to."""
+    block = zlib.crc32(contig.encode()) + position.astype(np.int64) // BLOCK_BP
+    return block % N_HALVES
+
+
+def _near_strong(position: npt.NDArray[np.int32], z: npt.NDArray[np.float64]) -> Bool:
+    strong = position[np.nan_to_num(z) > -special.ndtri(MASK_P)]
+    if len(strong) == 0:
+        return np.zeros(len(position), np.bool_)
+    after = np.minimum(np.searchsorted(strong, position), len(strong) - 1)
+    before = np.maximum(after - 1, 0)
+    distance = np.minimum(np.abs(strong[after] - position), np.abs(strong[before] - position))
+    return np.asarray(distance <= MASK_REACH)
+
+
+@dataclass(frozen=True)
+class ErrorScale:
+    """Center and spread of error scores where nothing is modified; (0, 1) = libraries agree."""
+
+    center: float = 0.0
+    sd: float = 1.0
+
+    @property
+    def basecalls_differ(self) -> bool:
+        """Whether the two samples seem to be basecalled differently."""
+        return self.center != 0
+
+    @classmethod
+    def of(cls, scores: Counts) -> Self:
+        """Return the masked empirical null of signed scores."""
+        n = int(scores.count.sum())
+        if n < MIN_UNMASKED:
+            return cls()
+        cumulative = (np.cumsum(scores.count) - scores.count / 2) / n
+        quantiles = np.interp([0.025, 0.16, 0.5, 0.84, 0.975], cumulative, ERROR_SCORE.value(scores.code))
+        narrow, wide = (quantiles[3] - quantiles[1]) / 2, (quantiles[4] - quantiles[0]) / 3.92
+        if abs(quantiles[2]) <= MAX_QUIET_CENTER:
+            return cls(0.0, float(max(1.0, wide)))
+        return cls(float(quantiles[2]), float(max(1.0, narrow, wide)))
+
+    def apply(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return scores whose null is N(0, 1)."""
+        return (z - self.center) / self.sd
+
+
+@dataclass(frozen=True)
+class RunModel:
+    """What the run taught; enough to call any contig's evidence.
+
+    Parameters
+    ----------
+    pools
+        Null of the signal statistic per depth bin.
+    error_scale
+        Scale of the error scores.
+    fusions
+        Per half of the run, fitted on the other half.
+    used
+        Channels that passed the gate: (signal, errors).
+    """
+
+    pools: tuple[pooled.Pool, ...]
+    error_scale: ErrorScale
+    fusions: tuple[Fusion, ...]
+    used: tuple[bool, bool]
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what the user must be told."""
+        if not self.error_scale.basecalls_differ:
+            return ()
+        return (
+            "native and control differ in basecall errors at unmodified positions "
+            f"(mean score {self.error_scale.center:+.2f}); error scores were rescaled. "
+            "Were both samples basecalled with the same model?",
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain types."""
+        return {
+            "version": VERSION,
+            "pools": [one.to_json() for one in self.pools],
+            "error_scale": {"center": self.error_scale.center, "sd": self.error_scale.sd},
+            "fusions": [one.to_json() for one in self.fusions],
+            "used": list(self.used),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Rebuild from ``to_json``.
+
+        Raises
+        ------
+        ValueError
+            If the model is of another version.
+        """
+        if data.get("version") != VERSION:
+            msg = f"run model of version {data.get('version')}, this program reads version {VERSION}"
+            raise ValueError(msg)
+        return cls(
+            pools=tuple(pooled.Pool.from_json(one) for one in data["pools"]),
+            error_scale=ErrorScale(**data["error_scale"]),
+            fusions=tuple(Fusion.from_json(one) for one in data["fusions"]),
+            used=(bool(data["used"][0]), bool(data["used"][1])),
+        )
+
+
+def fit_run(summaries: Sequence[Summary], config: CallingConfig) -> RunModel:
+    """Learn from all contigs of a run; their order does not matter."""
+    pools = pooled.pool(Counts.total([s.null for s in summaries], _NULL_SHAPE))
+    shape = (ERROR_SCORE.n_bins,)
+    scale = ErrorScale.of(Counts.total([s.error_scores for s in summaries], shape))
+    joint = Counts.total([s.joint for s in summaries], _JOINT_SHAPE)
+    of_half, depth, statistic, error = joint.indices()
+    signal_z = score_signal(pools, COARSE_STATISTIC.value(statistic), depth)
+    z = np.column_stack([signal_z, score_errors(scale, COARSE_SCORE.value(error), config)])
+    weight = joint.count.astype(np.float64)
+    used = fusion.choose_channels(z, weight, _CAPPED)
+    fusions = []
+    for this in range(N_HALVES):
+        other = of_half != this
+        fusions.append(fusion.fit(z[other], weight[other], _CAPPED, used))
+    return RunModel(pools, scale, tuple(fusions), (used[0], used[1]))
+
+
+_CAPPED = (True, False)
+"""Signal is capped: a strong level shift smears over its neighbours, an error does less."""
+
+
+def score_signal(
+    pools: tuple[pooled.Pool, ...], statistic: npt.NDArray[np.float64], depth_bin: I64
+) -> npt.NDArray[np.float64]:
+    """Return the normal score of each signal statistic; NaN stays NaN."""
+    p = np.full(len(statistic), np.nan)
+    for i, one in enumerate(pools):
+        here = depth_bin == i
+        p[here] = one.p_value(statistic[here])
+    return np.asarray(-special.ndtri(p))
+
+
+def score_errors(
+    scale: ErrorScale, z: npt.NDArray[np.floating] | F32, config: CallingConfig
+) -> npt.NDArray[np.float64]:
+    """Return the normal score of the error channel, in the direction that is looked for."""
+    scaled = scale.apply(np.asarray(z, np.float64))
+    if config.error_direction == "more":
+        return scaled
+    return np.asarray(-special.ndtri(np.minimum(1, 2 * special.ndtr(-np.abs(scaled)))))

@@ -1,0 +1,100 @@
+"""Score one contig: the evidence of signal and basecalls, position by position, read by read."""
+
+import zlib
+
+import numpy as np
+
+from baleen.calling.basecalls import ErrorScores, score_errors
+from baleen.calling.channels import Frame
+from baleen.calling.evidence import Evidence, kmers, pairs
+from baleen.calling.signal import SignalScores, score_signal
+from baleen.config import CallingConfig
+from baleen.data import F32, Distances, ErrorPileup, SignalPileup
+
+
+def score_contig(
+    pileup: SignalPileup | None,
+    distances: Distances | None,
+    errors: ErrorPileup | None,
+    config: CallingConfig,
+    seed: int,
+) -> Evidence:
+    """Return the evidence of one contig: the same for the same arguments on every machine.
+
+    Parameters
+    ----------
+    pileup, distances
+        Signal windows and their time-warping coordinates; None without signal.
+    errors
+        Basecall errors; None if the channel is not used.
+    config
+        Channels and number of relabellings.
+    seed
+        Of the relabellings; the contig's name is mixed in, so that contigs differ.
+
+    Raises
+    ------
+    ValueError
+        If there is neither signal nor errors, or if their reads differ.
+    """
+    source = pileup if pileup is not None else errors
+    if source is None:
+        msg = "a contig needs signal or basecall errors to be scored"
+        raise ValueError(msg)
+    if pileup is not None and errors is not None and pileup.reads.read_ids != errors.reads.read_ids:
+        msg = f"{pileup.contig}: signal and basecall errors must have the same reads"
+        raise ValueError(msg)
+    frame = Frame.around(*(part.position for part in (pileup, errors) if part is not None))
+    rng = np.random.default_rng([seed, zlib.crc32(source.contig.encode())])
+    signal = score_signal(pileup, distances, frame, config, rng) if pileup is not None else None
+    called = score_errors(errors, frame) if errors is not None else None
+    return _join(source, frame, signal, called)
+
+
+def _join(
+    source: SignalPileup | ErrorPileup,
+    frame: Frame,
+    signal: SignalScores | None,
+    called: ErrorScores | None,
+) -> Evidence:
+    """Keep the positions that any read covers, and the pairs where a tested channel has a say."""
+    shape = (frame.n_positions, len(source.reads))
+    signal = signal or SignalScores.absent(shape)
+    called = called or ErrorScores.absent(shape)
+    # the reads that are counted are those of the signal wherever there is any
+    by_signal = signal.tested | ~called.tested
+    n_native = np.where(by_signal, signal.n_native, called.n_native)
+    n_control = np.where(by_signal, signal.n_control, called.n_control)
+    rows = np.flatnonzero(n_native + n_control > 0)
+    has_say = (np.isfinite(signal.p_mod) & signal.tested[:, None]) | (called.covered & called.tested[:, None])
+    offsets, read = pairs(has_say[rows])
+    at = np.repeat(rows, np.diff(offsets)), read
+
+    def of(values: F32) -> F32:
+        return values[rows].astype(np.float32)
+
+    return Evidence(
+        contig=source.contig,
+        kmer=kmers(source.sequence, frame.position[rows]),
+        position=frame.position[rows],
+        n_native=n_native[rows].astype(np.int32),
+        n_control=n_control[rows].astype(np.int32),
+        statistic=signal.statistic[:, rows],
+        null_statistic=signal.null_statistic,
+        null_depth=signal.null_depth,
+        share=of(signal.share),
+        share_low=of(signal.share_low),
+        share_high=of(signal.share_high),
+        shift_pa=of(signal.shift_pa),
+        level_difference=of(signal.level_difference),
+        gain=of(signal.gain),
+        error_z=of(called.z),
+        error_native=of(called.native),
+        error_control=of(called.control),
+        error_share=of(called.share),
+        pair_offsets=offsets,
+        read=read,
+        p_signal=signal.p_mod[at].astype(np.float32),
+        error_llr=called.llr[at].astype(np.float32),
+        reads=source.reads,
+    )

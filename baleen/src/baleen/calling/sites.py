@@ -1,0 +1,195 @@
+"""From evidence to calls: reads and sites of a contig, and what only the whole run can say."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from baleen.calling import pooled
+from baleen.calling.evidence import Evidence
+from baleen.calling.model import (
+    N_HALVES,
+    RunModel,
+    half,
+    main_statistic,
+    score_errors,
+    score_signal,
+    smaller_depth,
+)
+from baleen.config import CallingConfig
+from baleen.data import F32, Bool, ReadCalls, SiteCalls
+
+SIGNIFICANT = 0.05
+"""padj below which a position belongs to an event."""
+
+REACH = 3
+"""An event's evidence spreads over this many positions on either side."""
+
+
+class ContigCalls(NamedTuple):
+    """Calls of one contig."""
+
+    reads: ReadCalls
+    sites: SiteCalls
+
+
+class _Test(NamedTuple):
+    """Normal scores, fused statistic and p-value of every position; NaN = not tested."""
+
+    signal_z: npt.NDArray[np.float64]
+    error_z: npt.NDArray[np.float64]
+    statistic: npt.NDArray[np.float64]
+    p: npt.NDArray[np.float64]
+
+
+def call_contig(evidence: Evidence, model: RunModel, config: CallingConfig) -> ContigCalls:
+    """Return the calls of one contig; ``padj`` and ``is_peak`` follow in `finish_sites`."""
+    test = _test(evidence, model, config)
+    tested = ~np.isnan(test.p)
+    share, low, high = _share(evidence, tested)
+    p_mod, signal_llr = _read_probabilities(evidence, share)
+    row = np.repeat(np.arange(len(evidence.position)), np.diff(evidence.pair_offsets))
+    native = evidence.reads.is_native[evidence.read]
+    n = np.maximum(np.bincount(row[native], minlength=len(tested)), 1)
+    mean = np.bincount(row[native], p_mod[native], len(tested)) / n
+    over = np.bincount(row[native], p_mod[native] >= config.mod_threshold, len(tested)) / n
+    posterior = position_posterior(evidence)
+    none = np.full(len(tested), np.nan)
+    has_signal = ~np.isnan(test.signal_z)
+
+    def known(values: npt.NDArray[np.floating]) -> F32:
+        return np.where(tested, values, np.nan).astype(np.float32)
+
+    sites = SiteCalls(
+        {
+            "contig": np.full(len(tested), evidence.contig),
+            "position": evidence.position,
+            "kmer": evidence.kmer,
+            "mod_ratio": known(share),
+            "ci_low": known(low),
+            "ci_high": known(high),
+            "pvalue": test.p,
+            "padj": none,
+            "effect_size": known(evidence.level_difference),
+            "n_native": evidence.n_native,
+            "n_ivt": evidence.n_control,
+            "mean_p_mod": known(mean),
+            "stoichiometry": known(over),
+            "is_peak": np.zeros(len(tested), np.bool_),
+            "position_posterior": known(posterior),
+            "statistic": test.statistic.astype(np.float32),
+            "score": (test.statistic + 2 * np.log(np.maximum(posterior, 1e-30))).astype(np.float32),
+            "signal_statistic": main_statistic(evidence).astype(np.float32),
+            "signal_z": test.signal_z.astype(np.float32),
+            "shift_pa": np.where(has_signal, evidence.shift_pa, np.nan).astype(np.float32),
+            "error_z": test.error_z.astype(np.float32),
+            "error_native": evidence.error_native,
+            "error_control": evidence.error_control,
+            "filter": _filter(evidence, tested),
+        }
+    )
+    reads = ReadCalls(
+        position=evidence.position[row],
+        read=evidence.read,
+        p_mod=p_mod,
+        signal_llr=signal_llr,
+        error_llr=evidence.error_llr,
+        reads=evidence.reads,
+    )
+    return ContigCalls(reads, sites)
+
+
+def _test(evidence: Evidence, model: RunModel, config: CallingConfig) -> _Test:
+    statistic = main_statistic(evidence)
+    signal_z = score_signal(model.pools, statistic, pooled.depth_bin(smaller_depth(evidence)))
+    error_z = score_errors(model.error_scale, evidence.error_z, config)
+    z = np.column_stack([signal_z, error_z])
+    z[:, ~np.array(model.used)] = np.nan
+    p, fused = np.full(len(z), np.nan), np.full(len(z), np.nan)
+    halves = half(evidence.contig, evidence.position)
+    for this in range(N_HALVES):
+        rows = halves == this
+        p[rows] = model.fusions[this].p_value(z[rows])
+        fused[rows] = model.fusions[this].statistic(z[rows])
+    if model.used == (True, False):
+        fused = statistic.copy()
+    elif model.used == (False, True):
+        fused = error_z.copy()
+    return _Test(signal_z, error_z, np.where(np.isnan(p), np.nan, fused), p)
+
+
+def _share(evidence: Evidence, tested: Bool) -> tuple[F32, F32, F32]:
+    """Return the share of modified molecules and its interval."""
+    by_signal = ~np.isnan(evidence.share)
+    share = np.where(by_signal, evidence.share, evidence.error_share)
+    return share, evidence.share_low, evidence.share_high
+
+
+def _read_probabilities(evidence: Evidence, share: F32) -> tuple[F32, F32]:
+    """Return p_mod and the signal's log-likelihood ratio of each pair."""
+    pair_share = np.repeat(share, np.diff(evidence.pair_offsets)).astype(np.float64)
+    prior = special.logit(np.clip(np.nan_to_num(pair_share), 1e-4, 1 - 1e-4))
+    logit = special.logit(np.clip(evidence.p_signal.astype(np.float64), 1e-6, 1 - 1e-6))
+    has_signal = ~np.isnan(logit)
+    llr = np.where(has_signal, logit - prior, 0)
+    p = special.expit(np.where(has_signal, logit, prior) + evidence.error_llr)
+    return p.astype(np.float32), llr.astype(np.float32)
+
+
+def position_posterior(evidence: Evidence) -> npt.NDArray[np.float64]:
+    """Return the probability that an event at each position sits there, not up to REACH away."""
+    gain = np.nan_to_num(evidence.gain.astype(np.float64), nan=-np.inf)
+    total = np.full(len(gain), -np.inf)
+    for offset in range(-REACH, REACH + 1):
+        at = np.searchsorted(evidence.position, evidence.position + offset)
+        at = np.minimum(at, len(gain) - 1)
+        there = evidence.position[at] == evidence.position + offset
+        total = np.logaddexp(total, np.where(there, gain[at], -np.inf))
+    return np.where(np.isfinite(total), np.exp(gain - np.where(np.isfinite(total), total, 0)), 1.0)
+
+
+def _filter(evidence: Evidence, tested: Bool) -> npt.NDArray[np.str_]:
+    """Return PASS, or why a position was not tested."""
+    reasons = np.full(len(tested), "NO_VARIATION", "U12")
+    reasons[smaller_depth(evidence) < 4] = "FEW_READS"
+    reasons[evidence.n_native == 0] = "NO_NATIVE"
+    reasons[evidence.n_control == 0] = "NO_CONTROL"
+    reasons[tested] = "PASS"
+    return reasons
+
+
+def finish_sites(sites: Sequence[SiteCalls]) -> list[SiteCalls]:
+    """Adjust p-values over the run and mark the peaks; contigs in, contigs out, in order."""
+    p = np.concatenate([np.zeros(0), *(one["pvalue"] for one in sites)])
+    adjusted = benjamini_hochberg(p)
+    ends = np.cumsum([len(one) for one in sites])
+    parts = np.split(adjusted, ends[:-1]) if len(sites) else []
+    return [one.replace(padj=padj, is_peak=_peaks(one, padj)) for one, padj in zip(sites, parts, strict=True)]
+
+
+def benjamini_hochberg(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return adjusted p-values; NaN (not tested) does not count and stays NaN."""
+    adjusted = np.full(len(p), np.nan)
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    n = len(order)
+    ratio = p[order] * n / np.arange(1, n + 1)
+    adjusted[order] = np.minimum(1, np.minimum.accumulate(ratio[::-1])[::-1])
+    return adjusted
+
+
+def _peaks(sites: SiteCalls, padj: npt.NDArray[np.float64]) -> Bool:
+    """Mark one position per event: best significant position first, neighbours are absorbed."""
+    position, is_peak = sites["position"], np.zeros(len(sites), np.bool_)
+    significant = np.flatnonzero(np.nan_to_num(padj, nan=1.0) < SIGNIFICANT)
+    order = significant[np.argsort(-sites["score"][significant], kind="stable")]
+    free = np.ones(len(sites), np.bool_)
+    for i in order:
+        if not free[i]:
+            continue
+        near = slice(*np.searchsorted(position, [position[i] - 2, position[i] + 3]))
+        free[near] = False
+        is_peak[i] = True
+    return is_peak

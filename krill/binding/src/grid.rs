@@ -1,0 +1,83 @@
+//! `krill.grid`: mixture evidence of many rows.
+
+use crate::value_error;
+use krill_signal::grid::{Evidence, Grid, Measurements};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+type Outputs<'py> = (
+    Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray1<f32>>,
+    Bound<'py, PyArray1<f32>>,
+    Bound<'py, PyArray1<f32>>,
+    Bound<'py, PyArray1<f32>>,
+);
+
+/// Shifts, shares, their two priors and the steps of the center.
+type Axes<'py> = (
+    PyReadonlyArray1<'py, f32>,
+    PyReadonlyArray1<'py, f32>,
+    PyReadonlyArray1<'py, f32>,
+    PyReadonlyArray1<'py, f32>,
+    PyReadonlyArray1<'py, f32>,
+);
+
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "flat arguments at the native edge")]
+#[expect(clippy::needless_pass_by_value, reason = "how PyO3 hands arrays over")]
+fn mixture_evidence<'py>(
+    py: Python<'py>,
+    values: PyReadonlyArray1<'py, f32>,
+    precision: PyReadonlyArray1<'py, f32>,
+    is_first: PyReadonlyArray1<'py, bool>,
+    center: PyReadonlyArray1<'py, f32>,
+    center_sd: PyReadonlyArray1<'py, f32>,
+    axes: Axes<'py>,
+    shape: (f32, f32, f32, f32),
+    members: bool,
+    threads: usize,
+) -> PyResult<Outputs<'py>> {
+    let (shifts, shares, first_prior, second_prior, center_steps) = axes;
+    let (outlier_share, outlier_sd, shifted_variance, temper) = shape;
+    let grid = Grid {
+        shifts: shifts.as_slice()?.to_vec(),
+        shares: shares.as_slice()?.to_vec(),
+        first_prior: first_prior.as_slice()?.to_vec(),
+        second_prior: second_prior.as_slice()?.to_vec(),
+        center_steps: center_steps.as_slice()?.to_vec(),
+        outlier_share,
+        outlier_sd,
+        shifted_variance,
+        temper,
+    };
+    let (center, center_sd) = (center.as_slice()?, center_sd.as_slice()?);
+    let (values, precision) = (values.as_slice()?, precision.as_slice()?);
+    let data =
+        Measurements::new(center.len(), values, precision, is_first.as_slice()?).map_err(value_error)?;
+    let evidence = py
+        .detach(|| in_pool(threads, || grid.evidence(data, center, center_sd, members)))?
+        .map_err(value_error)?;
+    let Evidence { log_ratio, share, share_tempered, shift, members } = evidence;
+    Ok((
+        log_ratio.into_pyarray(py),
+        share.into_pyarray(py),
+        share_tempered.into_pyarray(py),
+        shift.into_pyarray(py),
+        members.into_pyarray(py),
+    ))
+}
+
+/// Run in a thread pool of this call's own, so that processes do not oversubscribe.
+fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.max(1))
+        .build()
+        .map_err(|error| PyValueError::new_err(format!("cannot start {threads} threads: {error}")))?;
+    Ok(pool.install(work))
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(mixture_evidence, module)?)?;
+    Ok(())
+}

@@ -1,0 +1,423 @@
+//! Marginal likelihood of a two-component mixture on a grid: two groups of weighted
+//! measurements, each a mixture of an unshifted and a shifted normal, with an outlier term
+//! shared by both components. Knows numbers only; called through `krill.grid`.
+//!
+//! Sums run in a fixed order over `LANES` logical lanes, whatever the vector width of the
+//! CPU, and rows are independent: the same bytes for any number of threads.
+
+use crate::isa::{Isa, Kernel};
+use crate::lanes::{LANES, Product, exp};
+use crate::{Error, Result};
+use rayon::prelude::*;
+
+/// The grid and its priors. `shares`, `first_prior` and `second_prior` have one length.
+#[derive(Debug, Clone)]
+pub struct Grid {
+    /// Shifts of the second component, in units of the values.
+    pub shifts: Vec<f32>,
+    /// Shares of the second component.
+    pub shares: Vec<f32>,
+    /// Prior of the shares in the first group (sums to 1).
+    pub first_prior: Vec<f32>,
+    /// Prior of the shares in the second group (sums to 1).
+    pub second_prior: Vec<f32>,
+    /// Places of the unshifted mean, in units of its standard deviation; weights exp(-t^2/2).
+    pub center_steps: Vec<f32>,
+    /// Share of outliers in either component.
+    pub outlier_share: f32,
+    /// Standard deviation of outliers, relative to the measurement's own.
+    pub outlier_sd: f32,
+    /// Variance of the shifted component, relative to the measurement's own.
+    pub shifted_variance: f32,
+    /// Exponent of the likelihood in the tempered posterior.
+    pub temper: f32,
+}
+
+/// Measurements: `rows x columns`, row-major. A precision of 0 = absent.
+#[derive(Debug, Clone, Copy)]
+pub struct Measurements<'a> {
+    rows: usize,
+    values: &'a [f32],
+    precision: &'a [f32],
+    is_first: &'a [bool],
+}
+
+impl<'a> Measurements<'a> {
+    /// Check the shapes; `is_first` names each column's group.
+    pub fn new(rows: usize, values: &'a [f32], precision: &'a [f32], is_first: &'a [bool]) -> Result<Self> {
+        let columns = is_first.len();
+        if values.len() != rows * columns || precision.len() != rows * columns {
+            let problem = format!("has {} values for {rows} rows of {columns} columns", values.len());
+            return Err(Error::Argument { name: "values", problem });
+        }
+        Ok(Self { rows, values, precision, is_first })
+    }
+
+    /// Columns of `row` in the given group that hold a measurement.
+    fn group(&self, row: usize, first: bool) -> Group {
+        let n = self.is_first.len();
+        let mut group = Group::default();
+        for column in 0..n {
+            let precision = self.precision[row * n + column];
+            if precision > 0.0 && self.is_first[column] == first {
+                group.columns.push(column);
+                group.values.push(self.values[row * n + column]);
+                group.roots.push(precision.sqrt());
+            }
+        }
+        group.n = group.columns.len();
+        let padded = group.n.next_multiple_of(LANES);
+        group.values.resize(padded, 0.0);
+        group.roots.resize(padded, 0.0);
+        group
+    }
+}
+
+/// What is known of every row after the sums.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// ln P(data | shares free in each group) - ln P(data | one share for both).
+    pub log_ratio: Vec<f64>,
+    /// Posterior of the first group's share, `rows x shares`.
+    pub share: Vec<f32>,
+    /// The same from the tempered likelihood.
+    pub share_tempered: Vec<f32>,
+    /// Posterior of the shift, `rows x shifts`.
+    pub shift: Vec<f32>,
+    /// Probability that each measurement comes from the shifted component, `rows x columns`;
+    /// 0 where absent; empty if not asked for.
+    pub members: Vec<f32>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    n: usize,
+    columns: Vec<usize>,
+    values: Vec<f32>,
+    roots: Vec<f32>,
+    standard: Vec<f32>,
+    outlier: Vec<f32>,
+    inverse: Vec<f32>,
+    excess: Vec<f32>,
+}
+
+impl Group {
+    /// Set the unshifted mean; return the log likelihood without shifted measurements.
+    #[inline(always)]
+    fn center(&mut self, center: f32, grid: &Grid) -> f64 {
+        let padded = self.values.len();
+        for buffer in [&mut self.standard, &mut self.outlier, &mut self.inverse, &mut self.excess] {
+            buffer.resize(padded, 0.0);
+        }
+        let inlier = 1.0 - grid.outlier_share;
+        let outlier = grid.outlier_share / grid.outlier_sd;
+        let width = -0.5 / (grid.outlier_sd * grid.outlier_sd);
+        let mut product = Product::new();
+        let lines = self.values.chunks_exact(LANES).zip(self.roots.chunks_exact(LANES));
+        let outputs = self
+            .standard
+            .chunks_exact_mut(LANES)
+            .zip(self.outlier.chunks_exact_mut(LANES))
+            .zip(self.inverse.chunks_exact_mut(LANES));
+        for ((values, roots), ((standard, outliers), inverse)) in lines.zip(outputs) {
+            let mut density = [0.0; LANES];
+            for i in 0..LANES {
+                let u = (values[i] - center) * roots[i];
+                standard[i] = u;
+                outliers[i] = outlier * exp(width * u * u);
+                density[i] = inlier * exp(-0.5 * u * u) + outliers[i];
+                inverse[i] = 1.0 / density[i];
+            }
+            product.multiply(&density);
+        }
+        // the padding sits at u = 0 and is taken out again
+        let padding = (padded - self.n) as f64 * f64::from(inlier + outlier).ln();
+        product.ln() - padding
+    }
+
+    /// Fill `excess` with the density ratio of shifted to unshifted, minus 1.
+    #[inline(always)]
+    fn shift(&mut self, shift: f32, grid: &Grid) {
+        let inlier = (1.0 - grid.outlier_share) / grid.shifted_variance.sqrt();
+        let width = -0.5 / grid.shifted_variance;
+        let n = self.n;
+        for (c, excess) in self.excess.chunks_exact_mut(LANES).enumerate() {
+            let at = c * LANES;
+            let (standard, roots) = (&self.standard[at..at + LANES], &self.roots[at..at + LANES]);
+            let (outlier, inverse) = (&self.outlier[at..at + LANES], &self.inverse[at..at + LANES]);
+            for i in 0..LANES {
+                let u = standard[i] - shift * roots[i];
+                excess[i] = (inlier * exp(width * u * u) + outlier[i]) * inverse[i] - 1.0;
+            }
+        }
+        self.excess[n..].fill(0.0); // padding multiplies by 1
+    }
+
+    /// Sum of ln(1 + share (ratio - 1)).
+    #[inline(always)]
+    fn gain(&self, share: f32) -> f64 {
+        let mut product = Product::new();
+        for excess in self.excess.chunks_exact(LANES) {
+            let mut factor = [0.0; LANES];
+            for i in 0..LANES {
+                factor[i] = 1.0 + share * excess[i];
+            }
+            product.multiply(&factor);
+        }
+        product.ln()
+    }
+
+    /// Add `weight` times the posterior of the shifted component.
+    #[inline(always)]
+    fn add_members(&self, share: f32, weight: f32, sums: &mut [f32]) {
+        for (excess, sums) in self.excess.chunks_exact(LANES).zip(sums.chunks_exact_mut(LANES)) {
+            for i in 0..LANES {
+                sums[i] += weight * share * (excess[i] + 1.0) / (1.0 + share * excess[i]);
+            }
+        }
+    }
+}
+
+/// Log weights of one row on the grid, index `(center * shifts + shift) * shares + share`.
+struct Cells {
+    first: Vec<f64>,  // gain of the first group
+    second: Vec<f64>, // gain of the second group
+    outer: Vec<f64>,  // ln weight of the center + log likelihood without shift, per center
+}
+
+impl Cells {
+    /// Gains of both groups for each pair of center and shift.
+    fn blocks(&self, grid: &Grid) -> impl Iterator<Item = (&[f64], &[f64])> {
+        let n = grid.shares.len();
+        self.first.chunks_exact(n).zip(self.second.chunks_exact(n))
+    }
+}
+
+fn log_sum(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let top = values.clone().fold(f64::NEG_INFINITY, f64::max);
+    if top == f64::NEG_INFINITY {
+        return top;
+    }
+    top + values.map(|v| (v - top).exp()).sum::<f64>().ln()
+}
+
+/// Score one row; `center` and `center_sd` place the unshifted mean.
+#[inline(always)]
+fn row(
+    data: &Measurements<'_>,
+    row: usize,
+    (center, center_sd): (f32, f32),
+    grid: &Grid,
+    members: Option<&mut [f32]>,
+) -> RowEvidence {
+    let (mut first, mut second) = (data.group(row, true), data.group(row, false));
+    let mut cells = Cells { first: vec![], second: vec![], outer: vec![] };
+    let place = |step: f32| center + step * center_sd;
+    for &step in &grid.center_steps {
+        let likelihood = first.center(place(step), grid);
+        second.center(place(step), grid);
+        cells.outer.push(likelihood - 0.5 * f64::from(step * step));
+        for &shift in &grid.shifts {
+            first.shift(shift, grid);
+            second.shift(shift, grid);
+            cells.first.extend(grid.shares.iter().map(|&share| first.gain(share)));
+            cells.second.extend(grid.shares.iter().map(|&share| second.gain(share)));
+        }
+    }
+    let evidence = RowEvidence::from_cells(&cells, grid);
+    if let Some(members) = members {
+        let weights = member_weights(&cells, grid);
+        let mut sums = (vec![0.0; first.values.len()], vec![0.0; second.values.len()]);
+        let mut cell = weights.iter();
+        for &step in &grid.center_steps {
+            first.center(place(step), grid);
+            second.center(place(step), grid);
+            for &shift in &grid.shifts {
+                let near: Vec<_> = cell.by_ref().take(grid.shares.len()).collect();
+                if near.iter().all(|w| w.0 + w.1 < NEGLIGIBLE) {
+                    continue;
+                }
+                first.shift(shift, grid);
+                second.shift(shift, grid);
+                for (&share, &&(in_first, in_second)) in grid.shares.iter().zip(&near) {
+                    if in_first > NEGLIGIBLE {
+                        first.add_members(share, in_first, &mut sums.0);
+                    }
+                    if in_second > NEGLIGIBLE {
+                        second.add_members(share, in_second, &mut sums.1);
+                    }
+                }
+            }
+        }
+        for (group, sums) in [(&first, &sums.0), (&second, &sums.1)] {
+            for (&column, &p) in group.columns.iter().zip(sums) {
+                members[column] = p.clamp(0.0, 1.0);
+            }
+        }
+    }
+    evidence
+}
+
+/// Posterior mass of a grid cell below which it is left out of the members' sums.
+const NEGLIGIBLE: f32 = 1e-6;
+
+/// Posterior mass of every cell for the members of the first and of the second group.
+fn member_weights(cells: &Cells, grid: &Grid) -> Vec<(f32, f32)> {
+    let priors = LogPriors::new(grid);
+    let per_center = grid.shifts.len();
+    let blocks = || cells.blocks(grid).zip(0..).map(|(block, b)| (block, cells.outer[b / per_center]));
+    let sums: Vec<_> =
+        blocks().map(|((f, s), outer)| (outer, priors.first(f, 1.0), priors.second(s, 1.0))).collect();
+    let total = log_sum(sums.iter().map(|(outer, f, s)| outer + f + s));
+    let mut weights = Vec::with_capacity(cells.first.len());
+    for (((f, s), outer), &(_, sum_f, sum_s)) in blocks().zip(&sums) {
+        for k in 0..f.len() {
+            let mass = |log: f64| (outer + log - total).exp() as f32;
+            weights.push((mass(priors.first[k] + f[k] + sum_s), mass(priors.second[k] + s[k] + sum_f)));
+        }
+    }
+    weights
+}
+
+/// Logarithms of the normalised priors; minus infinity where the prior is 0.
+struct LogPriors {
+    first: Vec<f64>,
+    second: Vec<f64>,
+}
+
+impl LogPriors {
+    fn new(grid: &Grid) -> Self {
+        let logs = |prior: &[f32]| prior.iter().map(|&p| f64::from(p).ln()).collect();
+        Self { first: logs(&grid.first_prior), second: logs(&grid.second_prior) }
+    }
+
+    fn first(&self, gains: &[f64], temper: f64) -> f64 {
+        log_sum(self.first.iter().zip(gains).map(|(prior, gain)| prior + temper * gain))
+    }
+
+    fn second(&self, gains: &[f64], temper: f64) -> f64 {
+        log_sum(self.second.iter().zip(gains).map(|(prior, gain)| prior + temper * gain))
+    }
+}
+
+struct RowEvidence {
+    log_ratio: f64,
+    share: Vec<f32>,
+    share_tempered: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+impl RowEvidence {
+    fn from_cells(cells: &Cells, grid: &Grid) -> Self {
+        let (share, shift, free) = posterior(cells, grid, 1.0);
+        let (share_tempered, _, _) = posterior(cells, grid, f64::from(grid.temper));
+        Self { log_ratio: free - shared(cells, grid), share, share_tempered, shift }
+    }
+}
+
+/// ln P(data | one share for both groups), up to the constant common to both hypotheses.
+fn shared(cells: &Cells, grid: &Grid) -> f64 {
+    let priors = LogPriors::new(grid);
+    let per_center = grid.shifts.len();
+    let blocks: Vec<f64> = cells
+        .blocks(grid)
+        .enumerate()
+        .map(|(b, (f, s))| {
+            let both = f.iter().zip(s).zip(&priors.second).map(|((f, s), prior)| f + s + prior);
+            cells.outer[b / per_center] + log_sum(both)
+        })
+        .collect();
+    log_sum(blocks.iter().copied())
+}
+
+/// Posterior of share and shift with both shares free, and the log evidence.
+fn posterior(cells: &Cells, grid: &Grid, temper: f64) -> (Vec<f32>, Vec<f32>, f64) {
+    let priors = LogPriors::new(grid);
+    let (shares, shifts) = (grid.shares.len(), grid.shifts.len());
+    let mut log_cells = Vec::with_capacity(cells.first.len());
+    for (b, (f, s)) in cells.blocks(grid).enumerate() {
+        let outer = temper * cells.outer[b / shifts] + priors.second(s, temper);
+        log_cells.extend(priors.first.iter().zip(f).map(|(prior, f)| outer + prior + temper * f));
+    }
+    let total = log_sum(log_cells.iter().copied());
+    let (mut share, mut shift) = (vec![0.0; shares], vec![0.0; shifts]);
+    for (i, log_cell) in log_cells.iter().enumerate() {
+        let mass = (log_cell - total).exp() as f32;
+        share[i % shares] += mass;
+        shift[(i / shares) % shifts] += mass;
+    }
+    (share, shift, total)
+}
+
+/// One row, for [`Isa::run`].
+struct RowKernel<'a> {
+    data: Measurements<'a>,
+    index: usize,
+    center: (f32, f32),
+    grid: &'a Grid,
+    members: Option<&'a mut [f32]>,
+}
+
+impl Kernel for RowKernel<'_> {
+    type Output = RowEvidence;
+    #[inline(always)]
+    fn run(self) -> RowEvidence {
+        row(&self.data, self.index, self.center, self.grid, self.members)
+    }
+}
+
+impl Grid {
+    fn check(&self) -> Result<()> {
+        let fail = |name, problem: &str| Err(Error::Argument { name, problem: problem.into() });
+        let n = self.shares.len();
+        if n == 0 || self.first_prior.len() != n || self.second_prior.len() != n {
+            return fail("shares", "and both priors must have one length above 0");
+        }
+        if self.shifts.is_empty() || self.center_steps.is_empty() {
+            return fail("shifts", "and center_steps must not be empty");
+        }
+        if !self.shares.iter().all(|share| (0.0..1.0).contains(share)) {
+            return fail("shares", "must lie in [0, 1)");
+        }
+        if !(self.outlier_share > 0.0 && self.outlier_share < 1.0) {
+            return fail("outlier_share", "must lie between 0 and 1");
+        }
+        Ok(())
+    }
+
+    /// Score every row. `center` and `center_sd` have one entry per row.
+    pub fn evidence(
+        &self,
+        data: Measurements<'_>,
+        center: &[f32],
+        center_sd: &[f32],
+        want_members: bool,
+    ) -> Result<Evidence> {
+        self.check()?;
+        let (rows, columns) = (data.rows, data.is_first.len());
+        if center.len() != rows || center_sd.len() != rows {
+            let problem = format!("has {} and {} entries for {rows} rows", center.len(), center_sd.len());
+            return Err(Error::Argument { name: "center", problem });
+        }
+        let isa = Isa::selected()?;
+        let scored: Vec<_> = (0..rows)
+            .into_par_iter()
+            .map(|i| {
+                let mut members = vec![0.0; if want_members { columns } else { 0 }];
+                let wanted = want_members.then_some(&mut members[..]);
+                let center = (center[i], center_sd[i]);
+                let kernel = RowKernel { data, index: i, center, grid: self, members: wanted };
+                (isa.run(kernel), members)
+            })
+            .collect();
+        let mut out = Evidence::default();
+        for (row, members) in scored {
+            out.log_ratio.push(row.log_ratio);
+            out.share.extend(row.share);
+            out.share_tempered.extend(row.share_tempered);
+            out.shift.extend(row.shift);
+            out.members.extend(members);
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,190 @@
+"""Calling: from windows of one contig to reads and sites."""
+
+import json
+
+import numpy as np
+import pytest
+
+from baleen import calling
+from baleen.calling.sites import benjamini_hochberg
+from baleen.config import CallingConfig
+from baleen.data import ErrorPileup, ReadIndex, SignalPileup
+from krill import PoreModel
+
+CONFIG = CallingConfig(channels=("level",), permutations=2)
+FOOTPRINT = {-1: 0.4, 0: 0.8, 1: 1.0, 2: 0.2}
+LENGTH, SITE, SHIFT_PA = 150, 70, 9.0
+
+
+def read_index(n_native, n_control):
+    is_native = np.arange(n_native + n_control) < n_native
+    return ReadIndex(
+        read_ids=tuple(f"read-{i}" for i in range(n_native + n_control)),
+        is_native=is_native,
+        sample=(~is_native).astype(np.uint8),
+        fold=(np.arange(len(is_native)) % 5).astype(np.uint8),
+        sample_names=("native", "control"),
+    )
+
+
+def signal_pileup(n_native=30, n_control=30, modified=0.5, seed=0, level=None):
+    """Reads over the whole contig; the first ``modified`` share of natives is shifted at SITE."""
+    rng = np.random.default_rng(seed)
+    sequence = rng.choice(np.frombuffer(b"ACGT", np.uint8), LENGTH)
+    n, p = n_native + n_control, LENGTH - 4
+    position = np.arange(2, LENGTH - 2, dtype=np.int32)
+    if level is None:
+        model = PoreModel.shipped("rna002")
+        expected = model.level_mean[model.kmer_codes(sequence)]
+        level = expected[:, None] + rng.normal(0, 2.5, (p, n))
+        for offset, weight in FOOTPRINT.items():
+            level[SITE - 2 + offset, : int(modified * n_native)] += SHIFT_PA * weight
+    windows = np.arange(p * n, dtype=np.int64)
+    return SignalPileup(
+        contig="contig",
+        sequence=sequence,
+        position=position,
+        window_offsets=np.arange(0, p * n + 1, n, dtype=np.int64),
+        read=np.tile(np.arange(n, dtype=np.int32), p),
+        level_pa=level.astype(np.float32).ravel(),
+        level_stdv_pa=np.ones(p * n, np.float32),
+        confidence=np.ones(p * n, np.float32),
+        dwell_samples=rng.integers(4, 60, p * n).astype(np.int32),
+        signal=np.zeros(p * n, np.float32),
+        base_start=windows,
+        base_end=windows + 1,
+        window_start=windows,
+        window_end=windows + 1,
+        reads=read_index(n_native, n_control),
+    )
+
+
+def error_pileup(n_native=60, n_control=60, rate=0.6, seed=0, length=500):
+    """Reads over the whole contig with 5 % errors; native ones have more of them at SITE."""
+    rng = np.random.default_rng(seed)
+    n = n_native + n_control
+    wrong = rng.random((length, n)) < 0.05
+    wrong[SITE, :n_native] |= rng.random(n_native) < rate
+    return ErrorPileup(
+        contig="contig",
+        sequence=rng.choice(np.frombuffer(b"ACGT", np.uint8), length),
+        position=np.repeat(np.arange(length, dtype=np.int32), n),
+        read=np.tile(np.arange(n, dtype=np.int32), length),
+        errors=wrong.astype(np.uint8).ravel(),
+        quality=np.full(length * n, 20, np.uint8),
+        reads=read_index(n_native, n_control),
+    )
+
+
+def call(*evidence, config=CONFIG):
+    model = calling.fit_run([calling.summarise(one) for one in evidence], config)
+    calls = [calling.call_contig(one, model, config) for one in evidence]
+    return [c.reads for c in calls], calling.finish_sites([c.sites for c in calls])
+
+
+def test_a_shifted_site_is_called_with_its_share_and_its_reads():
+    reads, sites = call(calling.score_contig(signal_pileup(), None, None, CONFIG, 1))
+    (sites,), (reads,) = sites, reads
+    best = sites["position"][np.argmin(np.where(sites["is_peak"], sites["pvalue"], 1))]
+    assert abs(best - SITE) <= 1
+    row = int(np.flatnonzero(sites["position"] == SITE)[0])
+    assert sites["ci_low"][row] <= 0.5 <= sites["ci_high"][row]
+    assert sites["mod_ratio"][row] == pytest.approx(0.5, abs=0.12)
+    here = reads.position == SITE
+    is_modified = reads.read[here] < 15
+    assert reads.p_mod[here][is_modified].mean() > 0.9
+    assert reads.p_mod[here][~is_modified].mean() < 0.1
+
+
+def test_more_errors_in_native_reads_are_called_without_signal():
+    config = CallingConfig(channels=("errors",), error_direction="more")
+    _, (sites,) = call(calling.score_contig(None, None, error_pileup(), config, 1), config=config)
+    assert sites["position"][sites["is_peak"]].tolist() == [SITE]
+    assert (sites["padj"] < 0.05).sum() <= 3
+
+
+def test_p_values_are_uniform_where_nothing_differs():
+    evidence = [
+        calling.score_contig(signal_pileup(modified=0, seed=seed), None, None, CONFIG, seed)
+        for seed in range(6)
+    ]
+    _, sites = call(*evidence)
+    p = np.concatenate([one["pvalue"] for one in sites])
+    assert np.mean(p < 0.05) == pytest.approx(0.05, abs=0.035)
+    assert np.mean(p < 0.5) == pytest.approx(0.5, abs=0.12)
+
+
+def test_evidence_survives_a_file_without_pickle(tmp_path):
+    evidence = calling.score_contig(signal_pileup(), None, None, CONFIG, 1)
+    np.savez(tmp_path / "slice.npz", **evidence.to_arrays())
+    with np.load(tmp_path / "slice.npz", allow_pickle=False) as arrays:
+        loaded = calling.Evidence.from_arrays(arrays)
+    expected, got = evidence.to_arrays(), loaded.to_arrays()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(got[name], array, err_msg=name)
+
+
+def test_evidence_of_another_version_is_refused():
+    arrays = calling.score_contig(signal_pileup(), None, None, CONFIG, 1).to_arrays()
+    with pytest.raises(ValueError, match="version 99"):
+        calling.Evidence.from_arrays({**arrays, "version": np.array(99)})
+
+
+def test_the_order_of_contigs_does_not_matter():
+    evidence = [calling.score_contig(signal_pileup(seed=seed), None, None, CONFIG, seed) for seed in range(3)]
+    summaries = [calling.summarise(one) for one in evidence]
+    expected = json.dumps(calling.fit_run(summaries, CONFIG).to_json())
+    assert json.dumps(calling.fit_run(summaries[::-1], CONFIG).to_json()) == expected
+
+
+def test_a_run_model_survives_json():
+    evidence = calling.score_contig(signal_pileup(), None, None, CONFIG, 1)
+    model = calling.fit_run([calling.summarise(evidence)], CONFIG)
+    loaded = calling.RunModel.from_json(json.loads(json.dumps(model.to_json())))
+    expected = calling.call_contig(evidence, model, CONFIG).sites
+    got = calling.call_contig(evidence, loaded, CONFIG).sites
+    for name, column in expected.columns.items():
+        np.testing.assert_array_equal(got[name], column, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("n_native", "n_control", "reason"),
+    [(30, 0, "NO_CONTROL"), (0, 30, "NO_NATIVE"), (30, 2, "FEW_READS"), (3, 30, "FEW_READS")],
+)
+def test_positions_without_enough_reads_say_why(n_native, n_control, reason):
+    _, (sites,) = call(calling.score_contig(signal_pileup(n_native, n_control), None, None, CONFIG, 1))
+    assert set(sites["filter"]) == {reason}
+    assert np.isnan(sites["padj"]).all()
+    assert not sites["is_peak"].any()
+
+
+def test_identical_reads_give_finite_calls():
+    constant = np.full((LENGTH - 4, 60), 90.0)
+    _, (sites,) = call(calling.score_contig(signal_pileup(level=constant), None, None, CONFIG, 1))
+    tested = sites["filter"] == "PASS"
+    assert tested.all()
+    assert np.isfinite(sites["padj"]).all()
+    assert not sites["is_peak"].any()
+
+
+def test_errors_everywhere_or_nowhere_are_no_finding():
+    for rate in (0.0, 1.0):
+        errors = error_pileup()
+        alike = np.full_like(errors.errors, rate)
+        pileup = ErrorPileup(
+            errors.contig, errors.sequence, errors.position, errors.read, alike, errors.quality, errors.reads
+        )
+        config = CallingConfig(channels=("errors",))
+        _, (sites,) = call(calling.score_contig(None, None, pileup, config, 1), config=config)
+        assert set(sites["filter"]) == {"NO_VARIATION"}
+
+
+def test_neither_signal_nor_errors_is_refused():
+    with pytest.raises(ValueError, match="signal or basecall errors"):
+        calling.score_contig(None, None, None, CONFIG, 1)
+
+
+def test_untested_positions_do_not_count_in_the_adjustment():
+    expected = [0.02, np.nan, 0.02, 0.9]
+    got = benjamini_hochberg(np.array([0.01, np.nan, 0.0133333333, 0.9]))
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
