@@ -9,6 +9,7 @@ import click
 
 COMMANDS = {
     "run": "call modifications: native against control",
+    "check": "check input files and count the reads that meet",
 }
 
 

@@ -5,25 +5,15 @@ from typing import Any
 
 import click
 
+from baleen.commands.input_options import given_samples, input_options
 from baleen.commands.options import requested_device, settings_options
 
 _FILE = click.Path(path_type=Path)
 
 
 @click.command("run", short_help="call modifications: native against control")
-@click.option("--native-bam", type=_FILE, multiple=True, required=True, help="Aligned native reads.")
-@click.option("--native-fastq", type=_FILE, multiple=True, help="Native reads; the BAM holds them too.")
-@click.option("--native-blow5", type=_FILE, multiple=True, help="Native signal: BLOW5 files or folders.")
-@click.option("--native-pod5", type=_FILE, multiple=True, help="Native signal: POD5 files or folders.")
-@click.option("--ivt-bam", type=_FILE, multiple=True, required=True, help="Aligned control reads.")
-@click.option("--ivt-fastq", type=_FILE, multiple=True, help="Control reads; the BAM holds them too.")
-@click.option("--ivt-blow5", type=_FILE, multiple=True, help="Control signal: BLOW5 files or folders.")
-@click.option("--ivt-pod5", type=_FILE, multiple=True, help="Control signal: POD5 files or folders.")
-@click.option(
-    "--ref", "reference", type=_FILE, required=True, help="Reference FASTA the BAMs were made with."
-)
+@input_options
 @click.option("-o", "--output-dir", type=_FILE, required=True, help="Folder for the results.")
-@click.option("--index", is_flag=True, help="Index BAM files that have no index.")
 @click.option("--no-subsample", is_flag=True, help="Use all reads; the same as --subsample-n 0.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same settings and inputs.")
 @click.option("--force", is_flag=True, help="Replace the results in the output folder.")
@@ -39,31 +29,20 @@ def command(**given: Any) -> None:
     from baleen.config import Config
     from baleen.console import LOG, start_logging
     from baleen.errors import PartialError
-    from baleen.inputs import SampleFiles
     from baleen.pipeline import RunRequest, run
 
     start_logging(given["log_format"])
     if given["no_subsample"]:
         given["subsample_n"] = 0
     given["device"] = requested_device(given["cuda"], no_cuda=given["no_cuda"])
-    samples = [
-        SampleFiles(
-            name=name,
-            is_native=name == "native",
-            bam=given[f"{name}_bam"],
-            signal=given[f"{name}_blow5"] + given[f"{name}_pod5"],
-            fastq=given[f"{name}_fastq"],
-        )
-        for name in ("native", "ivt")
-    ]
     request = RunRequest(
-        samples=tuple(samples),
+        samples=given_samples(given),
         reference=given["reference"],
         output_dir=given["output_dir"],
         config=Config.from_settings(given),
         is_resumed=given["resume"],
         is_forced=given["force"],
-        may_index=given["index"],
+        may_index=given["may_index"],
     )
     summary = run(request)
     for line in summary.lines():

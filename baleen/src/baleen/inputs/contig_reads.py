@@ -40,16 +40,21 @@ class _OpenFiles:
     """Files this process has open, the least recently used closed first."""
 
     def __init__(self) -> None:
-        self._handles: OrderedDict[Path, _Closable] = OrderedDict()
+        self._handles: OrderedDict[tuple[Path, int, int, int], _Closable] = OrderedDict()
 
     def get(self, path: Path, opener: Callable[[Path], _Handle]) -> _Handle:
-        """Return the file, opened now if need be."""
-        if path not in self._handles:
+        """Return the file, opened now unless it is open and unchanged."""
+        try:
+            now = path.stat()
+        except OSError as error:
+            raise InputError(path, f"cannot be read: {error.strerror}") from error
+        key = (path, now.st_ino, now.st_size, now.st_mtime_ns)
+        if key not in self._handles:
             if len(self._handles) >= _MAX_OPEN:
                 self._handles.popitem(last=False)[1].close()
-            self._handles[path] = opener(path)
-        self._handles.move_to_end(path)
-        return self._handles[path]  # type: ignore[return-value]  # a path has one kind of opener
+            self._handles[key] = opener(path)
+        self._handles.move_to_end(key)
+        return self._handles[key]  # type: ignore[return-value]  # a path has one kind of opener
 
     def close(self) -> None:
         """Close all."""

@@ -202,14 +202,16 @@ def _check_shared(samples: Sequence[SampleReads]) -> None:
     """Raise if a sample's files have no read in common."""
     for sample in samples:
         funnel, _ = build_funnel(sample)
-        if sample.files.signal and funnel.shared == 0:
-            problem = "shares no read with the sample's signal" + (" and FASTQ" if sample.files.fastq else "")
-            raise MismatchError(
-                sample.files.bam[0],
-                problem + "\n" + "\n".join(funnel.lines()),
-                hint="are native and control files mixed up, or the reads renamed? "
-                f"see: baleen check, samtools view {sample.files.bam[0]} | head",
-            )
+        if funnel.shared > 0:
+            continue
+        owners = [other.files.name for other in samples if other.has_any(sample.only_in_signal.examples)]
+        what = "signal and FASTQ" if sample.files.fastq else "signal"
+        problem = f"shares no read with the {what} of sample {sample.files.name}"
+        if owners:
+            hint = f"that signal belongs to sample {owners[0]}: exchange the files"
+        else:
+            hint = f"is this the signal of these reads? compare: samtools view {sample.files.bam[0]} | head"
+        raise MismatchError(sample.files.bam[0], "\n".join([problem, *funnel.lines()]), hint=hint)
 
 
 def _chemistry(samples: Sequence[SampleReads], config: Config) -> tuple[str | None, float | None]:

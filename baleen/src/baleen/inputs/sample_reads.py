@@ -1,6 +1,6 @@
 """One sample's reads: found in BAM, FASTQ and signal, each with a status."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ from baleen.inputs.samples import SampleFiles
 from krill.reads.bam import BamScan
 from krill.reads.batch import ReadStatus
 from krill.reads.fastq import fastq_keys
-from krill.reads.keys import Keys, key_name
+from krill.reads.keys import Keys, key_name, read_keys
 from krill.reads.signal import open_signal
 
 NO_FILE = 65535
@@ -163,6 +163,10 @@ class SampleReads:
         first = known & ~twice
         self.signal_file[row[first]] = number
         self.signal_place[row[first]] = place[first]
+
+    def has_any(self, names: Sequence[str]) -> bool:
+        """Say whether one of these reads is in the sample's BAM."""
+        return bool(_find(self.keys, read_keys(names)[0])[1].any())
 
     def counts(self, n_contigs: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return usable reads and their aligned bases per contig, int64, shape ``(n_contigs,)``."""

@@ -1,0 +1,57 @@
+"""`baleen check`: would a run work with these files, and with how many reads."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from baleen.commands.input_options import given_samples, input_options
+from baleen.commands.options import settings_options
+
+if TYPE_CHECKING:
+    from baleen.inputs import RunInputs
+
+_SHOWN = 5
+
+
+@click.command("check", short_help="check input files and count the reads that meet")
+@input_options
+@settings_options("reads", "pileup", "calling")
+def command(**given: Any) -> None:
+    """Check input files against each other and print where the reads go.
+
+    Does what `baleen run` does before it starts to work, and writes nothing.
+    """
+    from baleen.config import Config
+    from baleen.console import LOG, start_logging
+    from baleen.inputs import open_run
+
+    start_logging()
+    run = open_run(
+        given_samples(given),
+        given["reference"],
+        Config.from_settings(given),
+        index_bams=given["may_index"],
+    )
+    for warning in run.warnings:
+        LOG.warning("warning: %s", warning)
+    for line in _report(run):
+        click.echo(line)
+
+
+def _report(run: "RunInputs") -> Iterator[str]:
+    yield from run.funnel_lines()
+    rate = f", {run.sampling_rate_hz:g} samples per second" if run.sampling_rate_hz else ""
+    yield f"chemistry: {run.chemistry or 'not needed'}{rate}"
+    yield (
+        f"contigs: {len(run.reference.lengths_bp)} in the reference, {len(run.tasks)} to call, "
+        f"{len(run.skipped_contigs)} skipped"
+    )
+    for task in run.tasks[:_SHOWN]:
+        counts = ", ".join(f"{s.name} {n}" for s, n in zip(run.samples, task.n_reads, strict=True))
+        yield f"  {task.contig}: {task.length_bp} bases, reads: {counts}"
+    if len(run.tasks) > _SHOWN:
+        yield f"  ... and {len(run.tasks) - _SHOWN} more"
+    for kind, n in Counter(reason.split(":")[0] for reason in run.skipped_contigs.values()).items():
+        yield f"  skipped {n}: {kind}"

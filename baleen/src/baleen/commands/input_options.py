@@ -1,0 +1,67 @@
+"""The options that name input files, shared by the subcommands that open a run."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from baleen.inputs import SampleFiles
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FILE = click.Path(path_type=Path)
+_CONDITIONS = {"native": "Native", "ivt": "Control"}
+_KINDS = {
+    "bam": "aligned reads (sorted, indexed BAM)",
+    "fastq": "reads; the BAM holds them too",
+    "blow5": "signal: BLOW5 files or folders",
+    "pod5": "signal: POD5 files or folders",
+}
+
+
+def input_options(function: F) -> F:
+    """Add the options for sample files, the sample sheet, the reference and ``--index``."""
+    index_help = "Index BAM files that have no index."
+    ref_help = "Reference FASTA the BAMs were made with."
+    function = click.option("--index", "may_index", is_flag=True, help=index_help)(function)
+    function = click.option("--ref", "reference", type=_FILE, required=True, help=ref_help)(function)
+    sheet_help = "Table of samples (sample condition bam signal fastq) instead of the options above."
+    function = click.option("--samples", "sheet", type=_FILE, help=sheet_help)(function)
+    for condition, label in reversed(_CONDITIONS.items()):
+        for kind, text in reversed(_KINDS.items()):
+            flag, help_text = f"--{condition}-{kind}", f"{label} {text}; may be repeated."
+            function = click.option(flag, type=_FILE, multiple=True, help=help_text)(function)
+    return function
+
+
+def given_samples(given: Mapping[str, Any]) -> "tuple[SampleFiles, ...]":
+    """Return the samples that these options name.
+
+    Raises
+    ------
+    UsageError
+        If files are given both ways.
+    """
+    from baleen.errors import UsageError
+    from baleen.inputs import SampleFiles, read_sheet
+
+    named = [f"{condition}_{kind}" for condition in _CONDITIONS for kind in _KINDS]
+    if given["sheet"] is not None:
+        both = [name for name in named if given[name]]
+        if both:
+            message = f"--samples: excludes --{both[0].replace('_', '-')}"
+            raise UsageError(message)
+        return read_sheet(given["sheet"])
+    return tuple(
+        SampleFiles(
+            name=condition,
+            is_native=condition == "native",
+            bam=given[f"{condition}_bam"],
+            signal=given[f"{condition}_blow5"] + given[f"{condition}_pod5"],
+            fastq=given[f"{condition}_fastq"],
+        )
+        for condition in _CONDITIONS
+        if any(given[f"{condition}_{kind}"] for kind in _KINDS)
+    )
