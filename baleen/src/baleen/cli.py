@@ -10,6 +10,7 @@ import click
 COMMANDS = {
     "run": "call modifications: native against control",
     "check": "check input files and count the reads that meet",
+    "devices": "list what this installation can compute on",
 }
 
 
