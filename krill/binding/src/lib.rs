@@ -3,6 +3,7 @@
 //! Each module mirrors one module of `krill-signal`, takes flat `NumPy` arrays,
 //! detaches from the interpreter, computes, and returns flat arrays.
 
+mod align;
 mod dtw;
 mod grid;
 mod signal_codec;
@@ -20,6 +21,7 @@ fn value_error(error: krill_signal::Error) -> PyErr {
 fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     dtw::register(module)?;
+    module.add_function(wrap_pyfunction!(align::align_batch, module)?)?;
     module.add_function(wrap_pyfunction!(signal_codec::decode_svb_zd, module)?)?;
     grid::register(module)?;
     Ok(())

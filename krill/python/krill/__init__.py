@@ -4,6 +4,7 @@ Arrays in, arrays out. Knows reads and signals, nothing of modification calling.
 """
 
 from krill._krill import __version__
+from krill.align import align
 from krill.devices import Device, devices
 from krill.dtw import (
     DtwOptions,
@@ -37,4 +38,5 @@ __all__ = [
     "dtw_cross",
     "dtw_distance",
     "dtw_pairwise",
+    "align",
 ]

@@ -5,9 +5,13 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from krill.pore_model import PoreModel
+from krill.reads.batch import ReadBatch
+
 __all__ = [
     "DtwSetup",
     "__version__",
+    "align_batch",
     "decode_svb_zd",
     "dtw_coordinate",
     "dtw_cross",
@@ -18,6 +22,7 @@ __all__ = [
 ]
 
 _F32 = npt.NDArray[np.float32]
+_I32 = npt.NDArray[np.int32]
 _I64 = npt.NDArray[np.int64]
 _Bool = npt.NDArray[np.bool_]
 
@@ -34,6 +39,18 @@ def dtw_coordinate(
     signal: _F32, windows: tuple[_I64, _I64, _I64], is_landmark: _Bool, setup: DtwSetup
 ) -> _F32: ...
 def instruction_sets() -> list[str]: ...
+def align_batch(
+    batch: ReadBatch,
+    reference: npt.NDArray[np.uint8],
+    model: PoreModel,
+    mode: str,
+    use_moves: bool,
+    threads: int,
+) -> tuple[
+    npt.NDArray[np.int64], _I32, _I32, _I32, _F32, _F32, _F32, npt.NDArray[np.uint8], _F32, _F32, _F32, _F32
+]:
+    """Return the columns of `Alignments` in order."""
+
 def decode_svb_zd(data: bytes) -> npt.NDArray[np.int16]:
     """Return the int16 samples of one `svb-zd` compressed signal."""
 

@@ -52,6 +52,11 @@ class PoreModel:
             msg = f"center {self.center} lies outside a {self.kmer_size}-mer"
             raise ValueError(msg)
 
+    @property
+    def noise_pa(self) -> float:
+        """Typical standard deviation of a sample around its k-mer's level, picoampere."""
+        return float(np.median(self.level_stdv))
+
     @classmethod
     def shipped(cls, name: str) -> Self:
         """Return a model that comes with the engine: ``rna002`` (5-mer) or ``rna004`` (9-mer)."""

@@ -3,11 +3,13 @@
 //! Arrays in, arrays out: no files, no Python, no global state. Called by the
 //! `krill-binding` crate, which owns everything that knows of Python.
 
+pub mod align;
 pub mod dtw;
 pub mod error;
 pub mod grid;
 pub mod isa;
 mod lanes;
+pub mod pore_model;
 pub mod ragged;
 pub mod svb_zd;
 

@@ -1,0 +1,1 @@
+"""Event alignment against simulated truth, f5c, nanopolish and move tables."""

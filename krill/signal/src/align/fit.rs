@@ -1,0 +1,241 @@
+//! What a placement says about scale and noise, and whether it is any good.
+
+use super::scaling::{MAD_TO_STDV, Scaling, median};
+use crate::isa::Kernel;
+
+/// Entries with fewer or more samples than this say little about their level.
+const USABLE_DWELL: std::ops::RangeInclusive<u32> = 6..=300;
+
+/// With fewer usable entries the scaling is left as it is.
+const FEWEST_USABLE: usize = 30;
+
+/// Residuals beyond this many standard deviations lose weight.
+const HUBER: f64 = 1.5;
+
+const ITERATIONS: usize = 3;
+
+/// Noise is never taken to be below this, picoampere.
+const LEAST_NOISE: f32 = 0.5;
+
+/// Entries over which the worst stretch of a read is judged, and their step.
+const STRETCH: usize = 100;
+
+/// Mean and spread of the samples on each entry.
+#[derive(Debug, Default)]
+pub(super) struct Moments {
+    /// Mean, model scale.
+    pub(super) mean: Vec<f32>,
+    /// Variance.
+    pub(super) variance: Vec<f32>,
+}
+
+/// Fills the moments of every entry.
+pub(super) struct Measure<'a> {
+    pub(super) signal: &'a [f32],
+    pub(super) boundaries: &'a [u32],
+    pub(super) moments: &'a mut Moments,
+}
+
+impl Kernel for Measure<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.moments.mean.clear();
+        self.moments.variance.clear();
+        for pair in self.boundaries.windows(2) {
+            let (mean, variance) = moments(&self.signal[pair[0] as usize..pair[1] as usize]);
+            self.moments.mean.push(mean);
+            self.moments.variance.push(variance);
+        }
+    }
+}
+
+/// Mean and variance of a few samples.
+#[inline(always)]
+pub(super) fn moments(samples: &[f32]) -> (f32, f32) {
+    let n = samples.len().max(1) as f32;
+    let mean = samples.iter().sum::<f32>() / n;
+    let variance = samples.iter().map(|sample| (sample - mean) * (sample - mean)).sum::<f32>() / n;
+    (mean, variance)
+}
+
+/// Noise of a read on the model's scale, picoampere.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Noise {
+    /// Standard deviation of an event's level around the model.
+    pub(super) level: f32,
+    /// Standard deviation of a sample around its event's level.
+    pub(super) sample: f32,
+}
+
+impl Noise {
+    /// Variance of a sample around its model level.
+    pub(super) fn variance(self) -> f32 {
+        self.level.powi(2) + self.sample.powi(2)
+    }
+}
+
+/// How well a placement fits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quality {
+    /// Correlation of level means with the model.
+    pub(super) r: f32,
+    /// The lowest of that in stretches of [`STRETCH`] entries.
+    pub(super) worst_r: f32,
+    /// Share of entries with at most three samples.
+    pub(super) short: f32,
+}
+
+/// Memory of the fit, kept between reads.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    rows: Vec<Row>,
+    residuals: Vec<f32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    level: f64,
+    time: f64,
+    mean: f64,
+}
+
+/// What a fit looks at; one value per entry in each.
+#[derive(Clone, Copy)]
+pub(super) struct Placed<'a> {
+    pub(super) level: &'a [f32],
+    pub(super) boundaries: &'a [u32],
+    pub(super) moments: &'a Moments,
+    /// First sample of the placed signal in the whole, and the samples of the whole.
+    pub(super) start: usize,
+    pub(super) total: usize,
+}
+
+impl Placed<'_> {
+    /// Entries other than the end pieces.
+    fn entries(&self) -> std::ops::Range<usize> {
+        1..self.boundaries.len() - 2
+    }
+
+    fn dwell(&self, entry: usize) -> u32 {
+        self.boundaries[entry + 1] - self.boundaries[entry]
+    }
+
+    /// Regress means on levels and time, robustly; and measure the noise that remains.
+    pub(super) fn fit(&self, scratch: &mut Scratch) -> Option<(Scaling, Noise)> {
+        scratch.rows.clear();
+        scratch.residuals.clear();
+        for entry in self.entries().filter(|&entry| USABLE_DWELL.contains(&self.dwell(entry))) {
+            let middle =
+                self.start as f64 + f64::from(self.boundaries[entry] + self.boundaries[entry + 1]) / 2.0;
+            scratch.rows.push(Row {
+                level: f64::from(self.level[entry]),
+                time: middle / self.total as f64 - 0.5,
+                mean: f64::from(self.moments.mean[entry]),
+            });
+            scratch.residuals.push(self.moments.variance[entry]);
+        }
+        if scratch.rows.len() < FEWEST_USABLE {
+            return None;
+        }
+        let sample_variance = median(&mut scratch.residuals);
+        let (line, level_noise) = huber(&scratch.rows, &mut scratch.residuals)?;
+        let [scale, shift, drift] = line.map(|value| value as f32);
+        let noise = Noise {
+            level: (level_noise / scale.abs()).max(LEAST_NOISE),
+            sample: (sample_variance.sqrt() / scale.abs()).max(LEAST_NOISE),
+        };
+        Some((Scaling { scale, shift, drift }, noise))
+    }
+
+    /// Judge the placement.
+    pub(super) fn quality(&self) -> Quality {
+        let entries = self.entries();
+        let n = entries.len();
+        let short = entries.clone().filter(|&entry| self.dwell(entry) <= 3).count();
+        let stretches = (entries.start..entries.end.saturating_sub(STRETCH)).step_by(STRETCH / 2);
+        let worst_r =
+            stretches.map(|first| self.correlation(first..first + STRETCH)).fold(f32::INFINITY, f32::min);
+        let r = self.correlation(entries);
+        Quality { r, worst_r: worst_r.min(r), short: short as f32 / n as f32 }
+    }
+
+    fn correlation(&self, entries: std::ops::Range<usize>) -> f32 {
+        correlation(&self.moments.mean[entries.clone()], &self.level[entries])
+    }
+}
+
+/// Pearson correlation; 0 where one side is constant.
+pub(super) fn correlation(a: &[f32], b: &[f32]) -> f32 {
+    let n = a.len() as f64;
+    let mean = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>() / n;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let (mut aa, mut bb, mut ab) = (0.0, 0.0, 0.0);
+    for (&a, &b) in a.iter().zip(b) {
+        let (a, b) = (f64::from(a) - mean_a, f64::from(b) - mean_b);
+        aa += a * a;
+        bb += b * b;
+        ab += a * b;
+    }
+    if aa * bb > 0.0 { (ab / (aa * bb).sqrt()) as f32 } else { 0.0 }
+}
+
+/// Line `mean = scale * level + shift + drift * time` by iterated weights; and the robust residual.
+fn huber(rows: &[Row], residuals: &mut Vec<f32>) -> Option<([f64; 3], f32)> {
+    let mut line = [1.0, 0.0, 0.0];
+    let mut stdv = residual_stdv(rows, line, residuals, true);
+    for _ in 0..ITERATIONS {
+        let limit = HUBER * f64::from(stdv);
+        let mut normal = [[0.0; 4]; 3];
+        for row in rows {
+            let residual = residual(row, line).abs();
+            let weight = if residual <= limit { 1.0 } else { limit / residual };
+            let x = [row.level, 1.0, row.time];
+            for i in 0..3 {
+                for j in 0..3 {
+                    normal[i][j] += weight * x[i] * x[j];
+                }
+                normal[i][3] += weight * x[i] * row.mean;
+            }
+        }
+        line = solve(normal)?;
+        stdv = residual_stdv(rows, line, residuals, false);
+    }
+    Some((line, stdv))
+}
+
+fn residual(row: &Row, line: [f64; 3]) -> f64 {
+    row.mean - line[0] * row.level - line[1] - line[2] * row.time
+}
+
+/// Robust standard deviation of the residuals, around their median where `is_centered`.
+fn residual_stdv(rows: &[Row], line: [f64; 3], residuals: &mut Vec<f32>, is_centered: bool) -> f32 {
+    residuals.clear();
+    residuals.extend(rows.iter().map(|row| residual(row, line) as f32));
+    let middle = if is_centered { median(residuals) } else { 0.0 };
+    for residual in residuals.iter_mut() {
+        *residual = (*residual - middle).abs();
+    }
+    MAD_TO_STDV * median(residuals)
+}
+
+/// Solve three equations by elimination with pivots; `None` where they are not independent.
+fn solve(mut normal: [[f64; 4]; 3]) -> Option<[f64; 3]> {
+    for column in 0..3 {
+        let pivot =
+            (column..3).max_by(|&a, &b| normal[a][column].abs().total_cmp(&normal[b][column].abs()))?;
+        normal.swap(column, pivot);
+        if normal[column][column].abs() < 1e-9 {
+            return None;
+        }
+        for row in (0..3).filter(|&row| row != column) {
+            let factor = normal[row][column] / normal[column][column];
+            let pivot_row = normal[column];
+            for (value, pivot) in normal[row].iter_mut().zip(pivot_row).skip(column) {
+                *value -= factor * pivot;
+            }
+        }
+    }
+    Some(std::array::from_fn(|i| normal[i][3] / normal[i][i]))
+}

@@ -1,0 +1,185 @@
+"""Event alignment: placement of simulated reads whose boundaries are known."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import krill
+from krill import PoreModel, Ragged, ReadBatch, ReadStatus
+
+RNA004 = PoreModel.shipped("rna004")
+MATCH, INSERTION, DELETION, SKIP, SOFT_CLIP, HARD_CLIP = range(6)
+
+
+def random_bases(rng: np.random.Generator, n: int) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(b"ACGT", np.uint8)[rng.integers(0, 4, n)]
+
+
+def simulate_signal(
+    rng: np.random.Generator, molecule: npt.NDArray[np.uint8], dwell: npt.NDArray[np.int64] | None = None
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int64], int]:
+    """Return signal (tenths of pA), samples per k-mer in signal order, first sample of the molecule."""
+    levels = RNA004.level_mean[RNA004.kmer_codes(molecule)][::-1]
+    if dwell is None:
+        dwell = 1 + rng.gamma(3, 10, len(levels)).astype(np.int64)
+    adapter = np.repeat(rng.normal(62, 6, 60), 40)
+    tail = np.full(1500, RNA004.level_mean[0])
+    clean = np.concatenate([adapter, tail, np.repeat(levels + rng.normal(0, 1.5, len(levels)), dwell)])
+    signal = 1.05 * clean - 4 + rng.normal(0, 2.5, len(clean))
+    return np.round(10 * signal).astype(np.int16), dwell, len(adapter) + len(tail)
+
+
+def make_batch(
+    signals: list[npt.NDArray[np.int16]],
+    *,
+    cigars: list[list[tuple[int, int]]],
+    sequences: list[npt.NDArray[np.uint8]],
+    ref_start: int = 0,
+) -> ReadBatch:
+    n = len(signals)
+    return ReadBatch(
+        contig="c",
+        read_ids=tuple(f"read{i}" for i in range(n)),
+        ref_start=np.full(n, ref_start, np.int32),
+        ref_end=np.full(n, ref_start, np.int32),
+        is_reverse=np.zeros(n, bool),
+        mapq=np.full(n, 60, np.uint8),
+        cigar=Ragged.from_rows([[length << 4 | op for op, length in cigar] for cigar in cigars], np.uint32),
+        sequence=Ragged.from_rows(sequences, np.uint8),
+        quality=Ragged.from_rows([np.full(len(s), 20) for s in sequences], np.uint8),
+        moves=Ragged.from_rows([[] for _ in range(n)], np.uint8),
+        move_stride=np.zeros(n, np.int32),
+        signal=Ragged.from_rows(signals, np.int16),
+        signal_start=np.zeros(n, np.int64),
+        trimmed_samples=np.full(n, -1, np.int32),
+        offset_adc=np.zeros(n, np.float32),
+        scale_pa=np.full(n, 0.1, np.float32),
+        sampling_rate_hz=4000.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def reads() -> tuple[ReadBatch, npt.NDArray[np.uint8], list[npt.NDArray[np.int64]]]:
+    """Eight reads of a contig of 600 bases; and the first sample of each k-mer, rising position."""
+    rng = np.random.default_rng(4)
+    reference = random_bases(rng, 600)
+    signals, starts = [], []
+    for _ in range(8):
+        signal, dwell, first = simulate_signal(rng, reference)
+        signals.append(signal)
+        starts.append((first + np.concatenate([[0], np.cumsum(dwell)]))[:-1][::-1])
+    batch = make_batch(signals, cigars=[[(MATCH, 600)]] * 8, sequences=[reference] * 8)
+    return batch, reference, starts
+
+
+def test_every_position_is_placed_and_most_boundaries_are_right(reads) -> None:
+    batch, reference, starts = reads
+    found = krill.align(batch, reference, RNA004)
+    assert found.status.tolist() == [ReadStatus.OK] * 8
+    for i in range(8):
+        rows = slice(found.read_offsets[i], found.read_offsets[i + 1])
+        expected = np.arange(RNA004.center, 600 - 8 + RNA004.center)
+        np.testing.assert_array_equal(found.position[rows], expected)
+        error = np.abs(found.sample_start[rows] - starts[i])
+        assert error.mean() < 6
+        assert np.mean(error <= 5) > 0.8
+
+
+def test_intervals_of_a_read_touch_and_fall(reads) -> None:
+    batch, reference, _ = reads
+    found = krill.align(batch, reference, RNA004)
+    first = slice(0, found.read_offsets[1])
+    np.testing.assert_array_equal(found.sample_start[first][:-1], found.sample_end[first][1:])
+    assert (found.sample_end[first] > found.sample_start[first]).all()
+
+
+def test_no_output_of_a_placed_read_is_nan(reads) -> None:
+    batch, reference, _ = reads
+    found = krill.align(batch, reference, RNA004)
+    for name in ("level_mean", "level_stdv", "confidence", "scale", "shift_pa", "drift_pa", "fit_r"):
+        assert np.isfinite(getattr(found, name)).all(), name
+    assert found.confidence.min() >= 0
+    assert found.confidence.max() <= 1
+
+
+def test_scaled_levels_lie_on_the_model(reads) -> None:
+    batch, reference, _ = reads
+    found = krill.align(batch, reference, RNA004)
+    np.testing.assert_allclose(found.scale, 1.05, atol=0.03)
+    rows = slice(0, found.read_offsets[1])
+    levels = RNA004.level_mean[RNA004.kmer_codes(reference)]
+    assert np.median(np.abs(found.level_mean[rows] - levels)) < 2
+
+
+def test_threads_do_not_change_a_bit(reads) -> None:
+    batch, reference, _ = reads
+    one, eight = (krill.align(batch, reference, RNA004, threads=n) for n in (1, 8))
+    for name in vars(one):
+        np.testing.assert_array_equal(getattr(one, name), getattr(eight, name))
+
+
+@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512"])
+@pytest.mark.parametrize("mode", ["standard", "fast", "sharp"])
+def test_instruction_sets_do_not_change_a_bit(reads, isa: str, mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, reference, _ = reads
+    expected = krill.align(batch, reference, RNA004, mode=mode)
+    monkeypatch.setenv("KRILL_ISA", isa)
+    try:
+        found = krill.align(batch, reference, RNA004, mode=mode)
+    except ValueError as error:
+        assert "which this processor lacks" in str(error)  # noqa: PT017
+        pytest.skip(str(error))
+    for name in vars(expected):
+        np.testing.assert_array_equal(getattr(expected, name), getattr(found, name))
+
+
+def test_reverse_reads_are_counted_and_skipped(reads) -> None:
+    batch, reference, _ = reads
+    is_reverse = np.arange(8) % 2 == 1
+    found = krill.align(replace(batch, is_reverse=is_reverse), reference, RNA004, mode="fast")
+    expected = np.where(is_reverse, ReadStatus.REVERSE_STRAND, ReadStatus.OK)
+    np.testing.assert_array_equal(found.status, expected)
+    assert (np.diff(found.read_offsets)[is_reverse] == 0).all()
+
+
+def test_short_and_hopeless_reads_fail_with_their_reason() -> None:
+    rng = np.random.default_rng(1)
+    reference = random_bases(rng, 100)
+    good, _, _ = simulate_signal(rng, reference)
+    noise = np.round(rng.normal(800, 100, 6000)).astype(np.int16)
+    signals = [
+        good,
+        good[:400],
+        np.full(5000, 700, np.int16),
+        np.full(5000, 32767, np.int16),
+        good[:0],
+        noise,
+    ]
+    cigars = [[(MATCH, 20), (SOFT_CLIP, 80)]] + [[(MATCH, 100)]] * 5
+    batch = make_batch(signals, cigars=cigars, sequences=[reference] * 6)
+    expected = [
+        ReadStatus.TOO_SHORT,
+        ReadStatus.TOO_FEW_SAMPLES,
+        ReadStatus.BAD_SIGNAL,
+        ReadStatus.BAD_SIGNAL,
+        ReadStatus.BAD_SIGNAL,
+        ReadStatus.POOR_FIT,
+    ]
+    assert krill.align(batch, reference, RNA004).status.tolist() == expected
+
+
+def test_an_empty_batch_has_empty_alignments() -> None:
+    found = krill.align(
+        make_batch([], cigars=[], sequences=[]), random_bases(np.random.default_rng(0), 50), RNA004
+    )
+    assert (len(found), len(found.position)) == (0, 0)
+
+
+def test_a_cigar_beyond_the_reference_is_named() -> None:
+    rng = np.random.default_rng(2)
+    reference = random_bases(rng, 60)
+    batch = make_batch([np.zeros(100, np.int16)], cigars=[[(MATCH, 60)]], sequences=[reference], ref_start=1)
+    with pytest.raises(ValueError, match="cigar of read 0 does not fit"):
+        krill.align(batch, reference, RNA004)
