@@ -28,9 +28,10 @@ _KNOWN_CODES = {
 
 
 class SampleBam(NamedTuple):
-    """Where the records of a sample come from, and the read group they get."""
+    """A BAM of a sample: its path, the sample's number, the read group its records get."""
 
     path: Path
+    sample: int
     read_group: str
 
 
@@ -147,35 +148,27 @@ def write_mod_bam(
     """
     written = 0
     with complete_file(path) as part, pysam.AlignmentFile(str(part), "wb", header=header) as out:
-        for contig, samples, calls in contigs:
-            streams = [
-                _called_records(sample, index, contig, calls, header) for index, sample in enumerate(samples)
-            ]
-            for _, _, record in heapq.merge(*streams, key=lambda item: item[:2]):
-                key = (int(record.get_tag("Xs")), str(record.query_name))
-                record.set_tag("Xs", None)
-                annotate(record, calls[key], codes)
+        for contig, bams, calls in contigs:
+            streams = [_called_records(bam, contig, calls, header) for bam in bams]
+            for _, sample, record in heapq.merge(*streams, key=lambda item: item[:2]):
+                annotate(record, calls[sample, str(record.query_name)], codes)
                 out.write(record)
                 written += 1
     return written
 
 
 def _called_records(
-    sample: SampleBam,
-    index: int,
-    contig: str,
-    calls: Mapping[tuple[int, str], ReadCall],
-    header: pysam.AlignmentHeader,
+    bam: SampleBam, contig: str, calls: Mapping[tuple[int, str], ReadCall], header: pysam.AlignmentHeader
 ) -> Iterator[tuple[int, int, pysam.AlignedSegment]]:
-    """Yield the sample's called records on the contig as ``(start, sample, record)``."""
-    with pysam.AlignmentFile(str(sample.path), "rb") as bam:
-        for record in bam.fetch(contig):
-            if (index, str(record.query_name)) not in calls or record.is_secondary or record.is_supplementary:
+    """Yield the BAM's called records on the contig as ``(start, sample, record)``."""
+    with pysam.AlignmentFile(str(bam.path), "rb") as records:
+        for record in records.fetch(contig):
+            is_called = (bam.sample, str(record.query_name)) in calls
+            if not is_called or record.is_secondary or record.is_supplementary or record.is_reverse:
                 continue
             moved = pysam.AlignedSegment.from_dict(record.to_dict(), header)
-            moved.set_tag("RG", sample.read_group)
-            moved.set_tag("Xs", index)
-            yield moved.reference_start, index, moved
+            moved.set_tag("RG", bam.read_group)
+            yield moved.reference_start, bam.sample, moved
 
 
 def merge_bams(slices: Sequence[Path], header: pysam.AlignmentHeader, path: Path) -> None:
