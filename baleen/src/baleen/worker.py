@@ -1,7 +1,7 @@
 """What a worker does with a group of contigs: score them, later call them. Files in, slices out."""
 
+import dataclasses
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,14 +12,15 @@ import pysam
 from baleen import calling
 from baleen.calling import Evidence, RunModel
 from baleen.config import Config
-from baleen.data import ErrorPileup, ReadCalls, ReadIndex, SignalPileup
-from baleen.distances import measure_distances
+from baleen.data import U8, ReadCalls
+from baleen.distances import distances
+from baleen.error_pileup import error_pileup
 from baleen.errors import OutputError
 from baleen.inputs import ContigTask, ReadSource, read_contig, read_reference
 from baleen.outputs.mod_bam import ReadCall, SampleBam, modified_bases, write_mod_bam
 from baleen.outputs.slices import Slice, slice_path, write_slice
 from baleen.pileup import PlacedReads, build_pileup, index_reads, place_batch, status_counts
-from krill import PoreModel, ReadBatch, align
+from krill import Alignments, PoreModel, Ragged, ReadBatch, align
 
 EVIDENCE, CALLS, READS = "evidence.npz", "calls.npz", "bam"
 
@@ -132,13 +133,12 @@ def score_contig(task: ContigTask, job: Job, clock: _Clock) -> tuple[Evidence, d
     names = tuple(sample.name for sample in job.source.samples)
     batches: list[tuple[tuple[str, ...], int, bool]] = []
     placed: list[PlacedReads] = []
-    errors: list[BatchErrors] = []
+    aligned: list[ReadBatch] = []
     statuses = []
     for sample, batch in read_contig(task, job.source, config):
         clock.lap("reading")
         batches.append((batch.read_ids, sample, job.source.samples[sample].is_native))
-        errors.append(batch_errors(batch, reference))
-        clock.lap("errors")
+        aligned.append(_without_signal(batch))
         if config.calling.signal:
             alignments = _align(batch, reference, job)
             statuses.append(alignments.status)
@@ -146,16 +146,22 @@ def score_contig(task: ContigTask, job: Job, clock: _Clock) -> tuple[Evidence, d
             clock.lap("eventalign")
     reads = index_reads(batches, names, config.reads.seed)
     sizes = [len(ids) for ids, _, _ in batches]
-    error_pileup = build_error_pileup(task.contig, reference, errors, reads)
+    errors = error_pileup(task.contig, aligned, reference, reads)
     pileup = build_pileup(task.contig, reference, placed, reads, sizes) if config.calling.signal else None
     clock.lap("pileup")
-    distances = None
+    measured = None
     if pileup is not None and "shape" in config.calling.channels:
-        distances = measure_distances(pileup, threads=job.threads, device=job.device)
+        measured = distances(pileup, threads=job.threads, device=job.device)
         clock.lap("dtw")
-    evidence = calling.score_contig(pileup, distances, error_pileup, config.calling, config.reads.seed)
+    evidence = calling.score_contig(pileup, measured, errors, config.calling, config.reads.seed)
     clock.lap("calling")
     return evidence, status_counts(statuses) if statuses else {"ok": len(reads)}
+
+
+def _without_signal(batch: ReadBatch) -> ReadBatch:
+    """Keep the alignments alone: signal is dropped batch by batch, so memory holds it once."""
+    empty = Ragged(np.zeros(0, np.int16), np.zeros(len(batch) + 1, np.int64))
+    return dataclasses.replace(batch, signal=empty)
 
 
 def _align(batch: ReadBatch, reference: U8, job: Job) -> Alignments:

@@ -68,6 +68,10 @@ class Slice:
             key.removeprefix(prefix): self._file[key] for key in self._file.files if key.startswith(prefix)
         }
 
+    def tables(self) -> list[str]:
+        """Return the names of the tables, as written."""
+        return list(dict.fromkeys(key.partition("/")[0] for key in self._file.files if "/" in key))
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
