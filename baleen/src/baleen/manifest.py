@@ -1,5 +1,6 @@
 """What a run was made from: settings, inputs and version, so that `--resume` never mixes two runs."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -12,7 +13,7 @@ from baleen.config import Config
 from baleen.errors import ResumeError, UsageError
 from baleen.files import complete_file
 
-PARAMS_NAME = ".run_params.json"
+PARAMS_NAME, RUN_NAME, CONFIG_NAME = ".run_params.json", "run.json", "config.toml"
 
 _BLOCK_BYTES = 1 << 20
 _N_BLOCKS = 16
@@ -61,14 +62,18 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     for section, settings in now["settings"].items():
         then = before["settings"].get(section, {})
         found += [
-            f"{name}: {then.get(name)} then, {value} now" for name, value in settings.items() if then.get(name) != value
+            f"{name}: {then.get(name)} then, {value} now"
+            for name, value in settings.items()
+            if then.get(name) != value
         ]
     old, new = before["inputs"], now["inputs"]
     if len(old) != len(new):
         found.append(f"input files: {len(old)} then, {len(new)} now")
     for a, b in zip(old, new, strict=False):
         if (a["bytes"], a["digest"]) != (b["bytes"], b["digest"]):
-            found.append(f"input {b['path']}: the content differs ({a['bytes']} bytes then, {b['bytes']} now)")
+            found.append(
+                f"input {b['path']}: the content differs ({a['bytes']} bytes then, {b['bytes']} now)"
+            )
     return found
 
 
@@ -109,3 +114,19 @@ def claim_folder(
     folder.mkdir(parents=True, exist_ok=True)
     with complete_file(path) as part:
         part.write_text(json.dumps(parameters, indent=1) + "\n")
+
+
+def write_run(output_dir: Path, facts: Mapping[str, Any], config: Config) -> None:
+    """Write ``run.json`` (what was done) and ``config.toml`` (every setting; `--config` reads it)."""
+    with complete_file(output_dir / RUN_NAME) as part:
+        part.write_text(json.dumps(facts, indent=1, default=str) + "\n")
+    values = {
+        name: value
+        for section in dataclasses.asdict(config).values()
+        for name, value in section.items()
+        if value is not None and name != "device"
+    }
+    # numbers, strings, truth values and lists are written alike in JSON and TOML
+    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    with complete_file(output_dir / CONFIG_NAME) as part:
+        part.write_text("\n".join(lines) + "\n")

@@ -1,44 +1,42 @@
 """The whole run: open the inputs, score contigs in workers, fit, call, merge."""
 
+import dataclasses
 import json
-import os
 import shutil
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pysam
 
+import krill
 from baleen import __version__, calling
-from baleen.calling import RunModel
+from baleen.calling import Evidence, RunModel
 from baleen.config import Config
 from baleen.console import LOG, Progress
-from baleen.data import SITE_COLUMNS, SiteCalls
-from baleen.errors import BaleenError, UsageError
 from baleen.executors import Layout, Lost, plan_layout, run_items
 from baleen.files import complete_file
 from baleen.inputs import ContigTask, RunInputs, SampleFiles, open_run
-from baleen.outputs.mod_bam import merge_bams
-from baleen.outputs.site_table import write_site_table
+from baleen.manifest import RUN_NAME, claim_folder, parameter_hash, run_parameters, write_run
+from baleen.outputs.merge import SiteCounts, merge_sites
+from baleen.outputs.mod_bam import merge_bams, merged_header
 from baleen.outputs.slices import Slice, slice_path
 from baleen.worker import CALLS, EVIDENCE, READS, Group, GroupOutcome, Job, call_group, score_group
+from krill import ReadStatus
 
 GROUP_WORK = 2_000_000
 """Aligned bases a group is filled up to: seconds of work, so that a slice is worth its file."""
 
-SITES_NAME, READS_NAME, RUN_NAME, FOLDER_NAME = (
-    "site_results.tsv",
-    "read_results.bam",
-    "run.json",
-    "per_contig",
-)
+SITES_NAME, READS_NAME, FOLDER_NAME = "site_results.tsv", "read_results.bam", "per_contig"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,27 +74,27 @@ class RunSummary:
     ----------
     output_dir
         Folder of the results.
-    n_contigs, n_sites, n_significant, n_peaks
-        Contigs called; rows of the site table; rows and events with padj < .05.
+    n_contigs
+        Contigs called.
+    sites
+        Rows of the site table, significant ones, events.
     read_status
-        Reads per status and sample.
+        Reads per status: every read once.
     failed
         Contigs that failed, with the reason.
     """
 
     output_dir: Path
     n_contigs: int
-    n_sites: int
-    n_significant: int
-    n_peaks: int
-    read_status: dict[str, dict[str, int]] = field(default_factory=dict)
+    sites: SiteCounts
+    read_status: dict[str, int] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """Return what to tell the user."""
         return [
-            f"{self.n_contigs} contigs, {self.n_sites} positions tested; "
-            f"{self.n_peaks} events at padj < 0.05 ({self.n_significant} positions)",
+            f"{self.n_contigs} contigs, {self.sites.n_sites} positions; "
+            f"{self.sites.n_peaks} events at padj < 0.05 ({self.sites.n_significant} positions)",
             f"sites: {self.output_dir / SITES_NAME}",
             *([f"reads: {self.output_dir / READS_NAME}"] if (self.output_dir / READS_NAME).exists() else []),
             f"run:   {self.output_dir / RUN_NAME}",
@@ -127,17 +125,47 @@ def run(request: RunRequest) -> RunSummary:
     layout = plan_layout(config.run.threads, len(groups))
     job = Job(config, inputs.write(folder), inputs.chemistry, folder, layout.threads, config.run.device)
     LOG.info(
-        "%d contigs in %d groups, %s; workers x threads: %d x %d on %s",
+        "%d contigs in %d groups, %s; %d worker(s) x %d thread(s) on %s",
         len(inputs.tasks), len(groups), inputs.chemistry or "no signal", *layout, config.run.device,
     )  # fmt: skip
+    header = merged_header(
+        inputs.samples[0].bam[0],
+        inputs.reference.lengths_bp,
+        {sample.name: sample.is_native for sample in inputs.samples},
+    )
     with _ended_by_signals():
-        progress = _Steps(job, groups, layout)
-        progress.score()
-        model = progress.fit()
-        header = merged_header(inputs)
-        progress.call(model, header)
-        summary = _merge(request, inputs, groups, header, progress, parameters)
-    _write_run_json(request, inputs, parameters, progress, summary, started)
+        steps = _Steps(job, groups, layout)
+        steps.score()
+        model = steps.fit()
+        for warning in model.warnings():
+            LOG.warning("warning: %s", warning)
+        steps.call(model, header)
+        sites = merge_sites(
+            request.output_dir / SITES_NAME, steps.slices(CALLS), _table_comments(parameters, inputs)
+        )
+        if config.output.read_bam:
+            merge_bams(steps.slices(READS), header, request.output_dir / READS_NAME)
+    summary = RunSummary(
+        output_dir=request.output_dir,
+        n_contigs=len(inputs.tasks) - len(steps.failed),
+        sites=sites,
+        read_status=_read_status(inputs, steps.read_status),
+        failed=steps.failed,
+    )
+    facts = {
+        **dataclasses.asdict(summary),
+        "sites": sites._asdict(),
+        "skipped_contigs": inputs.skipped_contigs,
+        "command": sys.argv,
+        "layout": layout._asdict(),
+        "device": config.run.device,
+        "stage_seconds": {stage: round(seconds, 3) for stage, seconds in sorted(steps.seconds.items())},
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "wall_seconds": round(time.time() - started, 3),
+        "model": model.to_json(),
+        "parameters": parameters,
+    }
+    write_run(request.output_dir, facts, config)
     if not (config.output.keep_intermediate or summary.failed):
         shutil.rmtree(folder)
     return summary
@@ -186,6 +214,7 @@ class _Steps:
         self.job, self.groups, self.layout = job, groups, layout
         self.failed: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
+        self.read_status: Counter[str] = Counter()
 
     def score(self) -> None:
         """Score every group that has no whole slice yet; retry those with failed contigs."""
@@ -195,16 +224,12 @@ class _Steps:
     def fit(self) -> RunModel:
         """Learn across contigs what the calls need."""
         summaries = []
-        for group in self.groups:
-            path = slice_path(self.job.folder, group.index, EVIDENCE)
-            if not path.exists():  # its worker died; the contigs are among the failed
-                continue
+        for path in self.slices(EVIDENCE):
             evidence = Slice(path)
             self.failed.update(evidence.meta["failed"])
+            self.read_status.update(evidence.meta["read_status"])
             summaries += [
-                calling.Summary.from_arrays(evidence.table(f"summary{number}"))
-                for number, task in enumerate(group.tasks)
-                if task.contig not in evidence.meta["failed"]
+                calling.summarise(Evidence.from_arrays(evidence.table(name))) for name in evidence.tables()
             ]
             evidence.close()
         model = calling.fit_run(summaries, self.job.config.calling)
@@ -216,6 +241,11 @@ class _Steps:
         """Call every group that was scored."""
         scored = [g for g in self.groups if slice_path(self.job.folder, g.index, EVIDENCE).exists()]
         self._run("calling", partial(call_group, self.job, model, str(header)), scored)
+
+    def slices(self, kind: str) -> list[Path]:
+        """Return the slices of a kind that there are, in the order of the reference."""
+        paths = [slice_path(self.job.folder, group.index, kind) for group in self.groups]
+        return [path for path in paths if path.exists()]
 
     def _is_scored(self, group: Group) -> bool:
         path = slice_path(self.job.folder, group.index, EVIDENCE)
@@ -238,53 +268,41 @@ class _Steps:
                 progress.advance(group.work)
 
 
-def merged_header(inputs: RunInputs) -> pysam.AlignmentHeader:
-    """Return the header of the merged BAM: all contigs, one read group per sample, the programs so far."""
-    with pysam.AlignmentFile(str(inputs.samples[0].bam[0]), "rb") as first:
-        programs = list(first.header.to_dict().get("PG", []))
-    names = {program["ID"] for program in programs}
-    own = {"ID": "baleen", "PN": "baleen", "VN": __version__, "CL": " ".join(sys.argv)}
-    while own["ID"] in names:
-        own["ID"] += "_"
-    if programs:
-        own["PP"] = programs[-1]["ID"]
-    return pysam.AlignmentHeader.from_dict(
-        {
-            "HD": {"VN": "1.6", "SO": "coordinate"},
-            "SQ": [{"SN": name, "LN": length} for name, length in inputs.reference.lengths_bp.items()],
-            "RG": [
-                {"ID": sample.name, "SM": sample.name, "DS": "native" if sample.is_native else "control"}
-                for sample in inputs.samples
-            ],
-            "PG": [*programs, own],
-        }
-    )
+def _table_comments(parameters: Mapping[str, Any], inputs: RunInputs) -> list[str]:
+    """Return facts that hold for any number of threads, order, interruption or machine."""
+    reference = next(one for one in parameters["inputs"] if one["path"] == str(inputs.reference.path))
+    return [
+        f"baleen {__version__}",
+        f"reference digest {reference['digest']}",
+        f"chemistry {inputs.chemistry or 'unknown'}",
+        f"parameters {parameter_hash(parameters)}",
+        "position is 0-based",
+    ]
 
 
-def _call_slices(folder: Path, groups: Sequence[Group]) -> Iterator[Slice]:
-    for group in groups:
-        path = slice_path(folder, group.index, CALLS)
-        if path.exists():
-            yield Slice(path)
+def _read_status(inputs: RunInputs, placed: Mapping[str, int]) -> dict[str, int]:
+    """Count every read once: as the inputs left it, or, if it was placed, as the placing left it."""
+    total: Counter[str] = Counter()
+    for counts in inputs.status_counts.values():
+        total.update({status.name.lower(): n for status, n in counts.items()})
+    total["ok"] -= sum(placed.values())
+    total.update(placed)
+    names = [status.name.lower() for status in ReadStatus]
+    return {name: total[name] for name in names if total[name]}
 
 
-def _sites(folder: Path, groups: Sequence[Group]) -> Iterator[SiteCalls]:
-    """Yield the sites of each contig, in the order of the reference; one contig in memory."""
-    for piece in _call_slices(folder, groups):
-        for name in piece.tables():
-            yield SiteCalls(piece.table(name))
-        piece.close()
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM end the run as Ctrl-C does: workers stop, finished slices stay."""
 
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
 
-def _merge(
-    request: RunRequest,
-    inputs: RunInputs,
-    groups: Sequence[Group],
-    header: pysam.AlignmentHeader,
-    parameters: Mapping[str, Any],
-) -> RunSummary:
-    """Stream the slices into the result files, adding what needs the whole run."""
-    folder = request.output_dir / FOLDER_NAME
-    pvalues = np.concatenate([np.zeros(0), *(sites["pvalue"] for sites in _sites(folder, groups))])
-    finished = calling.finish_sites(pvalues)
-    raise NotImplementedError
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

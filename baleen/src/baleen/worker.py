@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -104,22 +105,21 @@ def score_group(job: Job, group: Group) -> GroupOutcome:
     clock = _Clock()
     tables = {}
     failed: dict[str, str] = {}
-    statuses: dict[str, dict[str, int]] = {}
+    read_status: Counter[str] = Counter()
     for number, task in enumerate(group.tasks):
         try:
-            evidence, statuses[task.contig] = score_contig(task, job, clock)
+            evidence, counts = score_contig(task, job, clock)
         except (OutputError, MemoryError):
             raise  # not the contig's fault
         except Exception as error:  # noqa: BLE001  # one contig must not cost the others; it is reported, exit 6
             failed[task.contig] = f"{type(error).__name__}: {error}".replace("\n", "; ")
             continue
-        tables[f"evidence{number}"] = evidence.to_arrays()
-        tables[f"summary{number}"] = calling.to_arrays(evidence.summary())
-        clock.lap("calling")
+        tables[f"{number:06d}"] = evidence.to_arrays()
+        read_status.update(counts)
     meta = {
         "contigs": [task.contig for task in group.tasks],
         "failed": failed,
-        "read_status": statuses,
+        "read_status": read_status,
     }
     write_slice(slice_path(job.folder, group.index, EVIDENCE), tables, meta)
     clock.lap("writing")
@@ -146,7 +146,7 @@ def score_contig(task: ContigTask, job: Job, clock: _Clock) -> tuple[Evidence, d
             clock.lap("eventalign")
     reads = index_reads(batches, names, config.reads.seed)
     sizes = [len(ids) for ids, _, _ in batches]
-    errors = error_pileup(task.contig, aligned, reference, reads)
+    errors = error_pileup(aligned, reference, reads)
     pileup = build_pileup(task.contig, reference, placed, reads, sizes) if config.calling.signal else None
     clock.lap("pileup")
     measured = None
@@ -189,14 +189,13 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
     """
     clock = _Clock()
     evidence = Slice(slice_path(job.folder, group.index, EVIDENCE))
-    numbers = [i for i, task in enumerate(group.tasks) if task.contig not in evidence.meta["failed"]]
     tables = {}
     read_calls: list[tuple[str, ReadCalls]] = []
-    for number in numbers:
-        scored = Evidence.from_arrays(evidence.table(f"evidence{number}"))
-        reads, sites = calling.call_contig(scored, model, job.config.calling)
-        tables[f"sites{number}"] = dict(sites.columns)
-        read_calls.append((group.tasks[number].contig, reads))
+    for name in evidence.tables():
+        scored = Evidence.from_arrays(evidence.table(name))
+        calls = calling.call_contig(scored, model, job.config.calling)
+        tables[name] = calls.sites.columns
+        read_calls.append((scored.contig, calls.reads))
     evidence.close()
     clock.lap("calling")
     if job.config.output.read_bam:
@@ -205,7 +204,7 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
         contigs = ((contig, _bams(job.source), _by_read(calls)) for contig, calls in read_calls)
         write_mod_bam(path, pysam.AlignmentHeader.from_text(header), contigs, codes)
         clock.lap("read BAM")
-    meta = {"contigs": [group.tasks[number].contig for number in numbers]}
+    meta = {"contigs": [contig for contig, _ in read_calls]}
     write_slice(slice_path(job.folder, group.index, CALLS), tables, meta)
     clock.lap("writing")
     return GroupOutcome({}, clock.seconds)

@@ -2,6 +2,7 @@
 
 import array
 import heapq
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pysam
 
+from baleen import __version__
 from baleen.errors import UsageError
 from baleen.files import complete_file
 
@@ -169,6 +171,40 @@ def _called_records(
             moved = pysam.AlignedSegment.from_dict(record.to_dict(), header)
             moved.set_tag("RG", bam.read_group)
             yield moved.reference_start, bam.sample, moved
+
+
+def merged_header(
+    first: Path, contigs: Mapping[str, int], samples: Mapping[str, bool]
+) -> pysam.AlignmentHeader:
+    """Return the header of the merged BAM: all contigs, a read group per sample, the programs so far.
+
+    Parameters
+    ----------
+    first
+        BAM whose programs begin the chain.
+    contigs
+        Name and length of every contig, in the order of the reference.
+    samples
+        Name of every sample, and whether it is native.
+    """
+    with pysam.AlignmentFile(str(first), "rb") as bam:
+        programs = list(bam.header.to_dict().get("PG", []))
+    own = {"ID": "baleen", "PN": "baleen", "VN": __version__, "CL": " ".join(sys.argv)}
+    while own["ID"] in {program["ID"] for program in programs}:
+        own["ID"] += "_"
+    if programs:
+        own["PP"] = programs[-1]["ID"]
+    return pysam.AlignmentHeader.from_dict(
+        {
+            "HD": {"VN": "1.6", "SO": "coordinate"},
+            "SQ": [{"SN": name, "LN": length} for name, length in contigs.items()],
+            "RG": [
+                {"ID": name, "SM": name, "DS": "native" if is_native else "control"}
+                for name, is_native in samples.items()
+            ],
+            "PG": [*programs, own],
+        }
+    )
 
 
 def merge_bams(slices: Sequence[Path], header: pysam.AlignmentHeader, path: Path) -> None:

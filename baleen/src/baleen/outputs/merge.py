@@ -1,0 +1,59 @@
+"""Slices to result files: streamed, one contig in memory, with what needs the whole run added."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from baleen import calling
+from baleen.data import SITE_COLUMNS, SiteCalls
+from baleen.outputs.site_table import write_site_table
+from baleen.outputs.slices import Slice
+
+
+class SiteCounts(NamedTuple):
+    """Rows of the site table; those with padj below .05; events among them."""
+
+    n_sites: int
+    n_significant: int
+    n_peaks: int
+
+
+def merge_sites(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> SiteCounts:
+    """Write the site table from slices of calls, in their order.
+
+    Parameters
+    ----------
+    path
+        The table.
+    slices
+        Slices of calls, in the order of the reference; their tables are contigs.
+    comments
+        Facts that hold for the whole table.
+    """
+    p_values = [sites["pvalue"] for sites in _sites(slices)]
+    adjusted = calling.benjamini_hochberg(np.concatenate([np.zeros(0), *p_values]))
+    ends = np.cumsum([len(p) for p in p_values], dtype=np.int64)
+    n_peaks = 0
+
+    def finished() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+        nonlocal n_peaks
+        for sites, end in zip(_sites(slices), ends, strict=True):
+            complete = calling.finish_contig(sites, adjusted[end - len(sites) : end])
+            n_peaks += int(complete["is_peak"].sum())
+            yield complete.columns
+
+    columns = [column.name for column in SITE_COLUMNS]
+    n_sites = write_site_table(path, columns, finished(), comments)
+    is_significant = np.nan_to_num(adjusted, nan=1.0) < calling.SIGNIFICANT
+    return SiteCounts(n_sites, int(is_significant.sum()), n_peaks)
+
+
+def _sites(slices: Sequence[Path]) -> Iterator[SiteCalls]:
+    for path in slices:
+        piece = Slice(path)
+        for name in piece.tables():
+            yield SiteCalls(piece.table(name))
+        piece.close()
