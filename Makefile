@@ -53,7 +53,7 @@ $(VENV)/.ready:
 $(VENV)/.engine: $(VENV)/.ready $(ENGINE_SOURCES)
 	@PYTHON="$(PYTHON)" sh .ci/needs
 	$(PIP) install 'maturin>=1.9,<2'
-	$(BIN)/maturin develop --release -q -m krill/binding/Cargo.toml
+	PIP_QUIET=1 $(BIN)/maturin develop --release -q -m krill/binding/Cargo.toml
 	@touch $@
 
 $(VENV)/.pipeline: $(VENV)/.engine baleen/pyproject.toml

@@ -32,9 +32,10 @@ from baleen.outputs.mod_bam import merge_bams, merged_header
 from baleen.outputs.slices import Slice, slice_path
 from baleen.worker import CALLS, EVIDENCE, READS, Group, GroupOutcome, Job, call_group, score_group
 from krill import ReadStatus
+from krill.devices import require_device
 
-GROUP_WORK = 2_000_000
-"""Aligned bases a group is filled up to: seconds of work, so that a slice is worth its file."""
+GROUP_WORK = 100_000
+"""Reads times contig length that a group is filled up to: about a second of work, worth its file."""
 
 SITES_NAME, READS_NAME, FOLDER_NAME = "site_results.tsv", "read_results.bam", "per_contig"
 
@@ -183,7 +184,7 @@ def resolve_device(config: Config) -> str:
     if asked == "auto":
         gpus = [device.name for device in krill.devices() if device.name.startswith("cuda")]
         return gpus[0] if gpus else "cpu"
-    krill.require_device(asked)
+    require_device(asked)
     return asked
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pysam
 
+import krill
 from baleen import calling
 from baleen.calling import Evidence, RunModel
 from baleen.config import Config
@@ -21,7 +22,7 @@ from baleen.inputs import ContigTask, ReadSource, read_contig, read_reference
 from baleen.outputs.mod_bam import ReadCall, SampleBam, modified_bases, write_mod_bam
 from baleen.outputs.slices import Slice, slice_path, write_slice
 from baleen.pileup import PlacedReads, build_pileup, index_reads, place_batch, status_counts
-from krill import Alignments, PoreModel, Ragged, ReadBatch, align
+from krill import Alignments, PoreModel, Ragged, ReadBatch
 
 EVIDENCE, CALLS, READS = "evidence.npz", "calls.npz", "bam"
 
@@ -170,7 +171,9 @@ def _align(batch: ReadBatch, reference: U8, job: Job) -> Alignments:
         message = "event alignment needs a pore model"
         raise ValueError(message)
     model = _pore_model(job.chemistry, pileup.kmer_model)
-    return align(batch, reference, model, mode=pileup.align_mode, moves=pileup.moves, threads=job.threads)
+    return krill.align(
+        batch, reference, model, mode=pileup.align_mode, moves=pileup.moves, threads=job.threads
+    )
 
 
 def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOutcome:

@@ -6,14 +6,24 @@
 from baleen.calling.evidence import Evidence
 from baleen.calling.model import RunModel, Summary, fit_run, summarise
 from baleen.calling.score import score_contig
-from baleen.calling.sites import ContigCalls, call_contig, finish_sites
+from baleen.calling.sites import (
+    SIGNIFICANT,
+    ContigCalls,
+    benjamini_hochberg,
+    call_contig,
+    finish_contig,
+    finish_sites,
+)
 
 __all__ = [
+    "SIGNIFICANT",
     "ContigCalls",
     "Evidence",
     "RunModel",
     "Summary",
+    "benjamini_hochberg",
     "call_contig",
+    "finish_contig",
     "finish_sites",
     "fit_run",
     "score_contig",

@@ -166,7 +166,12 @@ def finish_sites(sites: Sequence[SiteCalls]) -> list[SiteCalls]:
     adjusted = benjamini_hochberg(p)
     ends = np.cumsum([len(one) for one in sites])
     parts = np.split(adjusted, ends[:-1]) if len(sites) else []
-    return [one.replace(padj=padj, is_peak=_peaks(one, padj)) for one, padj in zip(sites, parts, strict=True)]
+    return [finish_contig(one, padj) for one, padj in zip(sites, parts, strict=True)]
+
+
+def finish_contig(sites: SiteCalls, padj: npt.NDArray[np.float64]) -> SiteCalls:
+    """Add to a contig's sites what the whole run decides: adjusted p-values, and the peaks they make."""
+    return sites.replace(padj=padj, is_peak=_peaks(sites, padj))
 
 
 def benjamini_hochberg(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
