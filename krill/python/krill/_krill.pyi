@@ -1,24 +1,33 @@
 """The compiled half of krill. Held equal to the module by stubtest."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import final
 
 import numpy as np
 import numpy.typing as npt
 
 from krill.pore_model import PoreModel
+from krill.pump import PumpSettings
 from krill.reads.batch import ReadBatch
 
 __all__ = [
     "DtwSetup",
+    "PumpReport",
     "__version__",
     "align_batch",
+    "available_threads",
     "decode_svb_zd",
     "dtw_coordinate",
     "dtw_cross",
     "dtw_definition",
     "dtw_pairwise",
+    "fastq_check",
+    "fastq_pad",
+    "fastq_unpad",
     "instruction_sets",
     "mixture_evidence",
+    "pump_copy",
 ]
 
 _F32 = npt.NDArray[np.float32]
@@ -65,3 +74,33 @@ def mixture_evidence(
     members: bool,
     threads: int,
 ) -> tuple[npt.NDArray[np.float64], _F32, _F32, _F32, _F32]: ...
+
+@final
+class PumpReport:
+    """What a run of the pump cost; `krill.pump.PumpReport` gives names to the numbers."""
+
+    @property
+    def wall_s(self) -> float: ...
+    @property
+    def n_reads(self) -> int: ...
+    @property
+    def locks(self) -> list[tuple[str, int, float, float]]: ...
+    @property
+    def workers(self) -> list[tuple[float, float | None, float, int]]: ...
+
+def pump_copy(
+    reads: Sequence[Path], output: Path | None, settings: PumpSettings, work_ns: int = 0
+) -> PumpReport:
+    """Send reads through the pump: write them as FASTQ, or only count them."""
+
+def fastq_pad(inputs: Sequence[Path], outputs: Sequence[Path], block_bytes: int) -> tuple[int, int, int]:
+    """Pad FASTQ; returns bytes of a block, reads of a block, reads of the file."""
+
+def fastq_unpad(inputs: Sequence[Path], outputs: Sequence[Path]) -> int:
+    """Take padding out; returns the number of reads (of pairs)."""
+
+def fastq_check(path: Path) -> tuple[int, int, int]:
+    """Check a padded file against its sidecar; returns the same as `fastq_pad`."""
+
+def available_threads() -> int:
+    """Cores this process may use: affinity and cgroup quota, not the cores of the host."""

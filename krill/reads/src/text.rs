@@ -1,0 +1,208 @@
+//! What happens inside the lock for text that comes in order: O, D, B, L and K parsing.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::batch::{Batch, Mate, Schedule, unequal};
+use crate::fastq::{self, MAX_RECORD_BYTES};
+use crate::padded::Layout;
+use crate::parsing::Parsing;
+use crate::stream::{Stream, reading};
+use crate::{Error, Result};
+
+/// Text read ahead by the parsers that go through it byte by byte.
+const READ_AHEAD_BYTES: usize = 1 << 18;
+
+/// One file, read in order.
+struct File {
+    path: PathBuf,
+    stream: Stream,
+    /// Read but not yet handed out: `ahead[at..]`.
+    ahead: Vec<u8>,
+    at: usize,
+    is_at_end: bool,
+    /// Bytes handed out.
+    offset: u64,
+}
+
+impl File {
+    fn new(path: &Path, stream: Stream) -> Self {
+        Self { path: path.to_owned(), stream, ahead: Vec::new(), at: 0, is_at_end: false, offset: 0 }
+    }
+
+    /// Append up to `bytes` of the stream to `text`.
+    fn read(&mut self, bytes: usize, text: &mut Vec<u8>) -> Result<()> {
+        let before = text.len();
+        let result = (&mut self.stream).take(bytes as u64).read_to_end(text);
+        result.map_err(|error| reading(&self.path, error))?;
+        self.is_at_end = text.len() - before < bytes;
+        Ok(())
+    }
+
+    /// Copy one record byte by byte until its four line ends were seen. False at the end of the file.
+    fn copy_record(&mut self, text: &mut Vec<u8>) -> Result<bool> {
+        let (mut lines, mut line_start) = (0, text.len());
+        let record_start = text.len();
+        loop {
+            if self.at == self.ahead.len() {
+                if self.is_at_end {
+                    break;
+                }
+                let mut ahead = std::mem::take(&mut self.ahead);
+                ahead.clear();
+                self.read(READ_AHEAD_BYTES, &mut ahead)?;
+                (self.ahead, self.at) = (ahead, 0);
+                continue;
+            }
+            let byte = self.ahead[self.at];
+            self.at += 1;
+            text.push(byte);
+            if byte == b'\n' {
+                let is_blank = matches!(&text[line_start..], b"\n" | b"\r\n");
+                // Blank lines stand between records; inside one they are an empty read.
+                lines += usize::from(lines > 0 || !is_blank);
+                line_start = text.len();
+                if lines == 4 {
+                    break;
+                }
+            }
+        }
+        self.offset += (text.len() - record_start) as u64;
+        if text.len() - record_start > MAX_RECORD_BYTES {
+            return Err(self.too_long());
+        }
+        Ok(text.len() > record_start)
+    }
+
+    /// Read about `bytes` at once, hand out the whole records among them, keep the rest.
+    fn copy_chunk(&mut self, bytes: usize, text: &mut Vec<u8>) -> Result<()> {
+        text.extend_from_slice(&self.ahead);
+        self.ahead.clear();
+        loop {
+            self.read(bytes, text)?;
+            if self.is_at_end {
+                break;
+            }
+            let cut = fastq::last_start(text);
+            if cut > 0 {
+                self.ahead.extend_from_slice(&text[cut..]);
+                text.truncate(cut);
+                break;
+            }
+            if text.len() > MAX_RECORD_BYTES {
+                return Err(self.too_long());
+            }
+        }
+        self.offset += text.len() as u64;
+        Ok(())
+    }
+
+    fn copy_block(&mut self, bytes: usize, text: &mut Vec<u8>) -> Result<()> {
+        self.read(bytes, text)?;
+        self.offset += text.len() as u64;
+        Ok(())
+    }
+
+    fn too_long(&self) -> Error {
+        Error::format(
+            &self.path,
+            format!("has no record end within 1 GiB from byte {}: is it FASTQ?", self.offset),
+        )
+    }
+}
+
+/// One file or two mates, and how they are taken apart.
+pub(crate) struct TextReader {
+    files: Vec<File>,
+    parsing: Parsing,
+    layout: Option<Layout>,
+    schedule: Schedule,
+    /// Length of the first file, where it can be known.
+    total: Option<u64>,
+    order: u64,
+    is_done: bool,
+}
+
+impl TextReader {
+    pub(crate) fn new(
+        streams: Vec<(PathBuf, Stream)>,
+        parsing: Parsing,
+        layout: Option<Layout>,
+        (schedule, total): (Schedule, Option<u64>),
+    ) -> Self {
+        let files = streams.into_iter().map(|(path, stream)| File::new(&path, stream)).collect();
+        Self { files, parsing, layout, schedule, total, order: 0, is_done: false }
+    }
+
+    /// Bytes the next piece should have.
+    pub(crate) fn target(&self) -> usize {
+        self.schedule.next(self.total.map(|total| total.saturating_sub(self.files[0].offset))) as usize
+    }
+
+    /// Fill `batch` with the next piece. False if there is none. This runs inside the lock.
+    pub(crate) fn take(&mut self, batch: &mut Batch) -> Result<bool> {
+        if self.is_done {
+            return Ok(false);
+        }
+        let target = self.target();
+        for (file, mate) in self.files.iter().zip(&mut batch.mates) {
+            mate.place.offset = file.offset;
+        }
+        match self.parsing {
+            Parsing::Original => {
+                self.take_records(batch, 1)?;
+                batch.mates.iter_mut().try_for_each(Mate::parse)?;
+            }
+            Parsing::Deferred => self.take_records(batch, 1)?,
+            Parsing::Batch => self.take_records(batch, target)?,
+            Parsing::Block => self.take_blocks(batch, target)?,
+            Parsing::Chunk | Parsing::Atomic => self.take_chunks(batch, target)?,
+        }
+        batch.order = self.order;
+        self.order += 1;
+        self.is_done = batch.mates.iter().all(|mate| mate.text.is_empty());
+        Ok(!self.is_done)
+    }
+
+    /// One record of each file in turn, until the first has given `bytes`.
+    fn take_records(&mut self, batch: &mut Batch, bytes: usize) -> Result<()> {
+        while batch.mates[0].text.len() < bytes {
+            let mut has_more = false;
+            for (file, mate) in self.files.iter_mut().zip(&mut batch.mates) {
+                has_more |= file.copy_record(&mut mate.text)?;
+            }
+            if !has_more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_blocks(&mut self, batch: &mut Batch, bytes: usize) -> Result<()> {
+        let block = self.layout.as_ref().map_or(bytes, |layout| layout.block_bytes);
+        let bytes = (bytes / block).max(1) * block;
+        for (file, mate) in self.files.iter_mut().zip(&mut batch.mates) {
+            file.copy_block(bytes, &mut mate.text)?;
+        }
+        Ok(())
+    }
+
+    /// A chunk of the first file, and as many records of the second.
+    fn take_chunks(&mut self, batch: &mut Batch, bytes: usize) -> Result<()> {
+        let [first, rest @ ..] = self.files.as_mut_slice() else { return Ok(()) };
+        first.copy_chunk(bytes, &mut batch.mates[0].text)?;
+        let Some(second) = rest.first_mut() else { return Ok(()) };
+        batch.mates[0].parse()?;
+        let [first_mate, second_mate] = batch.mates.as_mut_slice() else { return Ok(()) };
+        for _ in 0..first_mate.spans.len() {
+            if !second.copy_record(&mut second_mate.text)? {
+                return Err(unequal(first_mate, second_mate));
+            }
+        }
+        if first.is_at_end && first.ahead.is_empty() {
+            // What is left of the second file may only be blank lines; the worker's parser sees to it.
+            while second.copy_record(&mut second_mate.text)? {}
+        }
+        Ok(())
+    }
+}
