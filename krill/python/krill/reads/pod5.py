@@ -1,12 +1,12 @@
 """Read POD5 signal files through the library of their makers."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pod5
-import pyarrow as pa
 
 from krill.errors import FormatError
 from krill.reads.keys import KEY
@@ -35,6 +35,7 @@ class Pod5File:
         with self._damage():
             self._reader = pod5.Reader(path)
         self._batch_number = -1
+        self._checked_signal: set[int] = set()
 
     def _check_ends(self) -> None:
         try:
@@ -54,14 +55,16 @@ class Pod5File:
     def _damage(self) -> Iterator[None]:
         try:
             yield
-        except (RuntimeError, ValueError, KeyError, IndexError, OSError, pa.ArrowException) as error:
+        except Exception as error:  # the library meets damaged bytes with any kind
             problem = f"is damaged: {error}"
             raise FormatError(self.path, problem, hint=f"pod5 inspect debug {self.path}") from error
 
     def attributes(self) -> list[dict[str, str]]:
         """Return what the file says of each run."""
         with self._damage():
-            rows = self._reader.run_info_table.read_all().to_pylist()
+            table = self._reader.run_info_table.read_all()
+            table.validate(full=True)
+            rows = table.to_pylist()
         return [
             {
                 **{str(k): str(v) for k, v in (*row["context_tags"], *row["tracking_id"])},
@@ -76,23 +79,38 @@ class Pod5File:
         """Say where each read is: its batch and its row in the batch."""
         with self._damage():
             for number in range(self._reader.batch_count):
-                column = self._reader.get_batch(number).read_id_column
-                keys = np.array(column.to_pylist(), KEY)
+                keys = np.array(self._read_batch(number).read_id_column.to_pylist(), KEY)
                 rows = np.arange(len(keys), dtype=np.uint64)
                 yield IndexBlock(keys, np.column_stack([np.full_like(rows, number), rows]), {})
+
+    def _read_batch(self, number: int) -> "pod5.reader.ReadRecordBatch":
+        if number != self._batch_number:
+            # Unchecked offsets would end the whole process inside the library.
+            self._reader.read_table.get_batch(number).validate(full=True)
+            self._batch, self._batch_number = self._reader.get_batch(number), number
+        return self._batch
+
+    def _check_signal(self, rows: list[int]) -> None:
+        """Check the batches of the signal table that hold these rows, each once."""
+        for number in {row // self._reader.signal_batch_row_count for row in rows} - self._checked_signal:
+            self._reader.signal_table.get_batch(number).validate(full=True)
+            self._checked_signal.add(number)
 
     def read(self, first: int, second: int) -> SignalRecord:
         """Return the read in batch ``first``, row ``second``."""
         with self._damage():
-            if first != self._batch_number:
-                self._batch, self._batch_number = self._reader.get_batch(first), first
-            record = self._batch.get_read(second)
+            batch = self._read_batch(first)
+            self._check_signal(batch.columns.signal[second].as_py())
+            record = batch.get_read(second)
             signal = np.ascontiguousarray(record.signal, dtype=np.int16)
-            calibration, rate = record.calibration, float(record.run_info.sample_rate)
-            name = str(record.read_id)
-        if not (np.isfinite([calibration.offset, calibration.scale]).all() and rate > 0):
+            name, rate = str(record.read_id), float(record.run_info.sample_rate)
+            offset, scale = float(record.calibration.offset), float(record.calibration.scale)
+        if len(signal) != record.num_samples:
+            problem = f"is damaged: read {name} has {len(signal)} of {record.num_samples} samples"
+            raise FormatError(self.path, problem)
+        if not (math.isfinite(offset) and math.isfinite(scale) and rate > 0):
             raise FormatError(self.path, f"is damaged: read {name} has no usable calibration")
-        return SignalRecord(name, signal, calibration.offset, calibration.scale, rate)
+        return SignalRecord(name, signal, offset, scale, rate)
 
     def close(self) -> None:
         """Close the file."""
