@@ -4,7 +4,7 @@
 """
 
 from baleen.calling.evidence import Evidence
-from baleen.calling.model import RunModel, Summary, fit_run, summarise
+from baleen.calling.model import RunModel, fit_run
 from baleen.calling.score import score_contig
 from baleen.calling.sites import (
     SIGNIFICANT,
@@ -14,6 +14,7 @@ from baleen.calling.sites import (
     finish_contig,
     finish_sites,
 )
+from baleen.calling.summary import Summary, summarise
 
 __all__ = [
     "SIGNIFICANT",

@@ -1,13 +1,12 @@
 """The error channel: basecall errors of native reads against those of controls."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from scipy import special
 
 from baleen.calling.channels import Frame
-from baleen.data import F32, I32, U8, Bool, ErrorPileup, check
+from baleen.data import F32, U8, Bool, ErrorPileup, check
 
 NEIGHBOUR_WEIGHT = np.float32(0.25)
 """Weight of an error next to the base beside one at the base."""
@@ -118,58 +117,3 @@ def normal_score(z: np.ndarray, skewness: np.ndarray) -> np.ndarray:
     score = np.where(above < below, -special.ndtri(above), special.ndtri(below))
     score = np.clip(score, -38, 38) * np.sign(np.where(flat, 1, skewness))
     return np.where(flat, z, score)
-
-
-@dataclass(frozen=True)
-class ErrorScores:
-    """Error evidence on the ``p`` positions of a frame, ``r`` reads.
-
-    ``llr`` has shape ``(p, r)``, 0 where it says nothing; the other fields are as in ``Evidence``.
-    """
-
-    tested: Bool
-    n_native: I32
-    n_control: I32
-    z: F32
-    native: F32
-    control: F32
-    share: F32
-    llr: F32
-    covered: Bool
-
-    @classmethod
-    def absent(cls, shape: tuple[int, int]) -> Self:
-        """Return what there is without basecall errors."""
-        missing = np.full(shape[0], np.nan, np.float32)
-        none = np.zeros(shape[0], np.int32)
-        return cls(
-            tested=np.zeros(shape[0], np.bool_),
-            n_native=none,
-            n_control=none,
-            z=missing,
-            native=missing,
-            control=missing,
-            share=missing,
-            llr=np.zeros(shape, np.float32),
-            covered=np.zeros(shape, np.bool_),
-        )
-
-
-def score_errors(pileup: ErrorPileup, frame: Frame) -> ErrorScores:
-    """Return the error evidence of one contig."""
-    table = tabulate(pileup, frame)
-    is_native = pileup.reads.is_native
-    covered = table.covered
-    test = error_test(table, is_native)
-    n_native, n_control = covered[:, is_native].sum(axis=1), covered[:, ~is_native].sum(axis=1)
-    return ErrorScores(
-        tested=(n_native >= MIN_READS) & (n_control >= MIN_READS),
-        n_native=n_native.astype(np.int32),
-        n_control=n_control.astype(np.int32),
-        z=test.z,
-        native=test.native,
-        control=test.control,
-        share=np.full(frame.n_positions, np.nan, np.float32),
-        llr=np.zeros(covered.shape, np.float32),
-        covered=covered,
-    )

@@ -1,6 +1,5 @@
 """What is learned over the whole run: the pooled null, the error scale, the fusion of channels."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,105 +9,27 @@ import numpy.typing as npt
 from scipy import special
 
 from baleen.calling import fusion, pooled
-from baleen.calling.counts import Axis, Counts
-from baleen.calling.evidence import Evidence
+from baleen.calling.counts import Counts
 from baleen.calling.fusion import Fusion
+from baleen.calling.summary import (
+    COARSE_SCORE,
+    COARSE_STATISTIC,
+    ERROR_SCORE,
+    JOINT_SHAPE,
+    N_HALVES,
+    NULL_SHAPE,
+    Summary,
+)
 from baleen.config import CallingConfig
-from baleen.data import F32, I64, Bool
+from baleen.data import F32, I64
 
 VERSION = 1
-
-N_HALVES, BLOCK_BP = 2, 200
-"""The fusion of one half of the run (alternate blocks of the contigs) is fitted on the other."""
-
-ERROR_SCORE = Axis(low=-40.0, step=0.02, n_bins=4002)
-COARSE_SCORE = Axis(low=-9.0, step=0.1, n_bins=182)
-COARSE_STATISTIC = Axis(low=-20.0, step=0.1, n_bins=3202)
-
-MASK_P, MASK_REACH = 1e-4, 6
-"""Positions this near to a strong error difference say nothing about the error scale."""
 
 MIN_UNMASKED = 200
 """Unmasked positions needed to tell a difference between libraries."""
 
 MAX_QUIET_CENTER = 0.25
 """Error scores centered farther from 0 mean that the samples' basecalls differ."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What one contig tells the run: counts alone, so that contigs add up in any order.
-
-    Parameters
-    ----------
-    contig
-        Its name.
-    null
-        Over (depth bin, statistic) of relabelled reads.
-    error_scores
-        Of signed error scores away from strong differences.
-    joint
-        Over (half, depth bin, statistic, error score), coarse.
-    """
-
-    contig: str
-    null: Counts
-    error_scores: Counts
-    joint: Counts
-
-
-_NULL_SHAPE = (pooled.N_DEPTH_BINS, pooled.STATISTIC.n_bins)
-_JOINT_SHAPE = (N_HALVES, pooled.N_DEPTH_BINS, COARSE_STATISTIC.n_bins, COARSE_SCORE.n_bins)
-
-
-def summarise(evidence: Evidence) -> Summary:
-    """Return what the run needs to know of a contig."""
-    z = evidence.error_z.astype(np.float64)
-    unmasked = ~_near_strong(evidence.position, z) & ~np.isnan(z)
-    statistic = main_statistic(evidence)
-    tested = ~(np.isnan(z) & np.isnan(statistic))
-    null = np.concatenate([np.zeros(0), *evidence.null_statistic[:1].astype(np.float64)])
-    null_bins = pooled.depth_bin(evidence.null_depth[: len(null)])
-    joint = (
-        half(evidence.contig, evidence.position),
-        pooled.depth_bin(smaller_depth(evidence)),
-        COARSE_STATISTIC.index(statistic),
-        COARSE_SCORE.index(z),
-    )
-    return Summary(
-        contig=evidence.contig,
-        null=Counts.of([null_bins, pooled.STATISTIC.index(null)], _NULL_SHAPE),
-        error_scores=Counts.of([ERROR_SCORE.index(z[unmasked])], (ERROR_SCORE.n_bins,)),
-        joint=Counts.of([index[tested] for index in joint], _JOINT_SHAPE),
-    )
-
-
-def main_statistic(evidence: Evidence) -> npt.NDArray[np.float64]:
-    """Return the signal statistic in use, NaN where not tested."""
-    if len(evidence.statistic) == 0:
-        return np.full(len(evidence.position), np.nan)
-    return np.asarray(evidence.statistic[0])
-
-
-def smaller_depth(evidence: Evidence) -> npt.NDArray[np.int32]:
-    """Return the smaller number of reads of the two conditions."""
-    return np.minimum(evidence.n_native, evidence.n_control)
-
-
-def half(contig: str, position: npt.NDArray[np.integer]) -> I64:
-    """Return the half of the run that each position belongs to."""
-    block = zlib.crc32(contig.encode()) + position.astype(np.int64) // BLOCK_BP
-    return block % N_HALVES
-
-
-def _near_strong(position: npt.NDArray[np.int32], z: npt.NDArray[np.float64]) -> Bool:
-    strong = position[np.nan_to_num(z) > -special.ndtri(MASK_P)]
-    if len(strong) == 0:
-        return np.zeros(len(position), np.bool_)
-    after = np.minimum(np.searchsorted(strong, position), len(strong) - 1)
-    before = np.maximum(after - 1, 0)
-    distance = np.minimum(np.abs(strong[after] - position), np.abs(strong[before] - position))
-    return np.asarray(distance <= MASK_REACH)
 
 
 @dataclass(frozen=True)
@@ -204,10 +125,10 @@ class RunModel:
 
 def fit_run(summaries: Sequence[Summary], config: CallingConfig) -> RunModel:
     """Learn from all contigs of a run; their order does not matter."""
-    pools = pooled.pool(Counts.total([s.null for s in summaries], _NULL_SHAPE))
+    pools = pooled.pool(Counts.total([s.null for s in summaries], NULL_SHAPE))
     shape = (ERROR_SCORE.n_bins,)
     scale = ErrorScale.of(Counts.total([s.error_scores for s in summaries], shape))
-    joint = Counts.total([s.joint for s in summaries], _JOINT_SHAPE)
+    joint = Counts.total([s.joint for s in summaries], JOINT_SHAPE)
     of_half, depth, statistic, error = joint.indices()
     signal_z = score_signal(pools, COARSE_STATISTIC.value(statistic), depth)
     z = np.column_stack([signal_z, score_errors(scale, COARSE_SCORE.value(error), config)])

@@ -4,8 +4,8 @@ import zlib
 
 import numpy as np
 
-from baleen.calling.basecalls import ErrorScores, score_errors
 from baleen.calling.channels import Frame
+from baleen.calling.error_scores import ErrorScores, score_errors
 from baleen.calling.evidence import Evidence, kmers, pairs
 from baleen.calling.signal import SignalScores, score_signal
 from baleen.config import CallingConfig
@@ -47,7 +47,7 @@ def score_contig(
     frame = Frame.around(*(part.position for part in (pileup, errors) if part is not None))
     rng = np.random.default_rng([seed, zlib.crc32(source.contig.encode())])
     signal = score_signal(pileup, distances, frame, config, rng) if pileup is not None else None
-    called = score_errors(errors, frame) if errors is not None else None
+    called = score_errors(errors, frame, config) if errors is not None else None
     return _join(source, frame, signal, called)
 
 

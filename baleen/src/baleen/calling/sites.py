@@ -9,15 +9,8 @@ from scipy import special
 
 from baleen.calling import pooled
 from baleen.calling.evidence import Evidence
-from baleen.calling.model import (
-    N_HALVES,
-    RunModel,
-    half,
-    main_statistic,
-    score_errors,
-    score_signal,
-    smaller_depth,
-)
+from baleen.calling.model import RunModel, score_errors, score_signal
+from baleen.calling.summary import N_HALVES, half, main_statistic, smaller_depth
 from baleen.config import CallingConfig
 from baleen.data import F32, Bool, ReadCalls, SiteCalls
 
