@@ -14,7 +14,7 @@ from baleen.errors import UsageError
 ALIGN_MODES = ("standard", "fast", "sharp")
 CHANNELS = ("level", "shape", "dwell", "errors")
 CHEMISTRIES = ("rna002", "rna004")
-ERROR_DIRECTIONS = ("both", "more")
+ERROR_DIRECTIONS = ("auto", "both", "more")
 DEPTH_MODES = ("read_count", "mean_depth")
 
 
@@ -121,11 +121,17 @@ class CallingConfig(_Section):
         0.9, "probability from which a read counts as modified", minimum=0, maximum=1
     )
     error_direction: str = setting(
-        "both",
-        "error differences looked for: more errors in native reads (RNA002), or either way",
+        "auto",
+        "error differences looked for: more errors in native reads (auto: for RNA002), or both ways",
         choices=ERROR_DIRECTIONS,
     )
     permutations: int = setting(5, "relabellings behind the p-values", minimum=1)
+
+    def for_chemistry(self, chemistry: str | None) -> Self:
+        """Decide what is left to the chemistry: RNA004's basecallers may read modified bases better."""
+        if self.error_direction != "auto":
+            return self
+        return dataclasses.replace(self, error_direction="more" if chemistry == "rna002" else "both")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,6 +113,7 @@ def run(request: RunRequest) -> RunSummary:
     started = time.time()
     config = replace(request.config, run=replace(request.config.run, device=resolve_device(request.config)))
     inputs = open_run(request.samples, request.reference, config, index_bams=request.may_index)
+    config = replace(config, calling=config.calling.for_chemistry(inputs.chemistry))
     for line in inputs.funnel_lines():
         LOG.info("%s", line)
     for warning in inputs.warnings:

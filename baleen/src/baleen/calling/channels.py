@@ -100,7 +100,8 @@ def _tabulate(pileup: SignalPileup, values: F32, frame: Frame) -> Table:
     shape = (frame.n_positions, len(pileup.reads))
     value, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     trust = np.minimum(np.float32(1), pileup.dwell_samples / np.float32(FULL_DWELL_SAMPLES))
-    usable = (pileup.confidence >= MIN_CONFIDENCE) & np.isfinite(values) & (trust > 0)
+    # NaN: the mode of alignment gives no confidence
+    usable = ~(pileup.confidence < MIN_CONFIDENCE) & np.isfinite(values) & (trust > 0)
     value[row[usable], pileup.read[usable]] = values[usable]
     weight[row[usable], pileup.read[usable]] = trust[usable]
     return Table(value, weight)

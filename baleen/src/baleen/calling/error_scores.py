@@ -7,7 +7,7 @@ import numpy as np
 
 from baleen.calling.basecalls import MIN_READS, error_test, tabulate
 from baleen.calling.channels import Frame
-from baleen.calling.read_errors import read_ratios
+from baleen.calling.read_errors import REACH, read_ratios
 from baleen.config import CallingConfig
 from baleen.data import F32, I32, Bool, ErrorPileup
 
@@ -57,12 +57,13 @@ def score_errors(pileup: ErrorPileup, frame: Frame, config: CallingConfig) -> Er
     covered = table.covered
     test = error_test(table, is_native)
     n_native, n_control = covered[:, is_native].sum(axis=1), covered[:, ~is_native].sum(axis=1)
-    found = np.nan_to_num(test.z if config.error_direction == "more" else np.abs(test.z)) > SUPPORT
-    rows = np.flatnonzero(found)
+    tested = (n_native >= MIN_READS) & (n_control >= MIN_READS)
+    found = _supported(test.z if config.error_direction == "more" else np.abs(test.z))
+    rows = np.flatnonzero(found & tested)
     share, llr = np.full(len(found), np.nan, np.float32), np.zeros(covered.shape, np.float32)
     share[rows], llr[rows] = read_ratios(table, is_native, rows)
     return ErrorScores(
-        tested=(n_native >= MIN_READS) & (n_control >= MIN_READS),
+        tested=tested,
         n_native=n_native.astype(np.int32),
         n_control=n_control.astype(np.int32),
         z=test.z,
@@ -72,3 +73,10 @@ def score_errors(pileup: ErrorPileup, frame: Frame, config: CallingConfig) -> Er
         llr=llr,
         covered=covered,
     )
+
+
+def _supported(z: F32) -> Bool:
+    """Return the positions whose surroundings hold a difference: the base itself may show none."""
+    high = np.nan_to_num(z) > SUPPORT
+    padded = np.pad(high, REACH)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 2 * REACH + 1).any(axis=1))

@@ -26,9 +26,9 @@ def score_contig(
     pileup, distances
         Signal windows and their time-warping coordinates; None without signal.
     errors
-        Basecall errors; None if the channel is not used.
+        Basecall errors, on the same reads; may be None beside signal.
     config
-        Channels and number of relabellings.
+        Channels to use of those given, and number of relabellings.
     seed
         Of the relabellings; the contig's name is mixed in, so that contigs differ.
 
@@ -37,6 +37,10 @@ def score_contig(
     ValueError
         If there is neither signal nor errors, or if their reads differ.
     """
+    if pileup is not None and not {"level", "shape"} & set(config.channels):
+        pileup = None
+    if pileup is not None and "errors" not in config.channels:
+        errors = None
     source = pileup if pileup is not None else errors
     if source is None:
         msg = "a contig needs signal or basecall errors to be scored"
