@@ -9,6 +9,8 @@ import click
 
 COMMANDS = {
     "run": "call modifications: native against control",
+    "merge": "finish a run whose shards are done",
+    "aggregate": "call again, with other settings, from the arrays a run kept",
     "check": "check input files and count the reads that meet",
     "devices": "list what this installation can compute on",
 }

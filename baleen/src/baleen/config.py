@@ -176,6 +176,12 @@ class Config:
             sections[section.name] = kind(**{k: v for k, v in settings.items() if k in names})
         return cls(**sections)
 
+    @classmethod
+    def from_result_settings(cls, settings: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Rebuild from ``result_settings``; the ``run`` section has its defaults."""
+        flat = {name: value for section in settings.values() for name, value in section.items()}
+        return cls.from_settings({k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()})
+
     def result_settings(self) -> dict[str, Any]:
         """Return every setting that can change a result, as plain JSON types."""
         everything = dataclasses.asdict(self)

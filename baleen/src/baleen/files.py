@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ def complete_file(path: Path) -> Iterator[Path]:
     OutputError
         If the file cannot be written (disk full, no permission).
     """
-    part = path.with_name(path.name + ".part")
+    # unique, so that shards that write the same file at the same time do not meet in it
+    part = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.part")
     try:
         yield part
         with part.open("rb+") as handle:

@@ -46,6 +46,12 @@ def run_parameters(config: Config, files: Iterable[Path], chemistry: str | None)
     }
 
 
+def read_parameters(folder: Path) -> dict[str, Any]:
+    """Return the parameters of the run whose slices lie in a folder."""
+    parameters: dict[str, Any] = json.loads((folder / PARAMS_NAME).read_text())
+    return parameters
+
+
 def parameter_hash(parameters: Mapping[str, Any]) -> str:
     """Return a hash of the settings and the version (inputs excluded), for the table's header."""
     kept = {"version": parameters["version"], "settings": parameters["settings"]}

@@ -22,28 +22,10 @@ from baleen.inputs import ContigTask, ReadSource, read_contig, read_reference
 from baleen.outputs.mod_bam import ReadCall, SampleBam, modified_bases, write_mod_bam
 from baleen.outputs.slices import Slice, slice_path, write_slice
 from baleen.pileup import PlacedReads, build_pileup, index_reads, place_batch, status_counts
+from baleen.plan import Group
 from krill import Alignments, PoreModel, Ragged, ReadBatch
 
 EVIDENCE, CALLS, READS = "evidence.npz", "calls.npz", "bam"
-
-
-@dataclass(frozen=True)
-class Group:
-    """Contigs that share a slice.
-
-    Parameters
-    ----------
-    index
-        Number of the slice.
-    tasks
-        The contigs, in the order of the reference.
-    work
-        Estimated work, any unit.
-    """
-
-    index: int
-    tasks: tuple[ContigTask, ...]
-    work: float
 
 
 @dataclass(frozen=True)
@@ -58,8 +40,8 @@ class Job:
         Where the reads lie.
     chemistry
         Name of the shipped pore model, None without signal.
-    folder
-        Where slices go.
+    evidence_folder, folder
+        Where slices of evidence lie, where those of calls go.
     threads, device
         For the engine, in this worker.
     """
@@ -67,6 +49,7 @@ class Job:
     config: Config
     source: ReadSource
     chemistry: str | None
+    evidence_folder: Path
     folder: Path
     threads: int
     device: str
@@ -76,7 +59,6 @@ class Job:
 class GroupOutcome:
     """What a worker tells the main process of a group: small, whatever the contigs' size."""
 
-    failed: dict[str, str]
     seconds: dict[str, float]
 
 
@@ -117,14 +99,9 @@ def score_group(job: Job, group: Group) -> GroupOutcome:
             continue
         tables[f"{number:06d}"] = evidence.to_arrays()
         read_status.update(counts)
-    meta = {
-        "contigs": [task.contig for task in group.tasks],
-        "failed": failed,
-        "read_status": read_status,
-    }
-    write_slice(slice_path(job.folder, group.index, EVIDENCE), tables, meta)
-    clock.lap("writing")
-    return GroupOutcome(failed, clock.seconds)
+    meta = {"failed": failed, "read_status": read_status, "seconds": clock.seconds}
+    write_slice(slice_path(job.evidence_folder, group.index, EVIDENCE), tables, meta)
+    return GroupOutcome(clock.seconds)
 
 
 def score_contig(task: ContigTask, job: Job, clock: _Clock) -> tuple[Evidence, dict[str, int]]:
@@ -191,7 +168,7 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
         The contigs.
     """
     clock = _Clock()
-    evidence = Slice(slice_path(job.folder, group.index, EVIDENCE))
+    evidence = Slice(slice_path(job.evidence_folder, group.index, EVIDENCE))
     tables = {}
     read_calls: list[tuple[str, ReadCalls]] = []
     for name in evidence.tables():
@@ -207,10 +184,9 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
         contigs = ((contig, _bams(job.source), _by_read(calls)) for contig, calls in read_calls)
         write_mod_bam(path, pysam.AlignmentHeader.from_text(header), contigs, codes)
         clock.lap("read BAM")
-    meta = {"contigs": [contig for contig, _ in read_calls]}
-    write_slice(slice_path(job.folder, group.index, CALLS), tables, meta)
+    write_slice(slice_path(job.folder, group.index, CALLS), tables, {})
     clock.lap("writing")
-    return GroupOutcome({}, clock.seconds)
+    return GroupOutcome(clock.seconds)
 
 
 def _bams(source: ReadSource) -> list[SampleBam]:

@@ -36,6 +36,14 @@ def input_options(function: F) -> F:
     return function
 
 
+def output_option(function: F) -> F:
+    """Add ``-o``."""
+    kind = click.Path(path_type=Path, file_okay=False)
+    return click.option("-o", "--output-dir", type=kind, required=True, help="Folder for the results.")(
+        function
+    )
+
+
 def given_samples(given: Mapping[str, Any]) -> "tuple[SampleFiles, ...]":
     """Return the samples that these options name.
 

@@ -46,6 +46,24 @@ class CommaList(click.ParamType[tuple[str, ...]]):
         return tuple(word.strip() for word in str(value).split(",") if word.strip())
 
 
+class Shard(click.ParamType[tuple[int, int]]):
+    """A share of the work: 3/16 is the third of sixteen."""
+
+    name = "shard"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return number and count."""
+        if isinstance(value, tuple):
+            return value
+        first, _, last = str(value).partition("/")
+        if first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last):
+            return int(first), int(last)
+        message = f"{value!r} is not a share; write 1/16 ... 16/16"
+        raise click.BadParameter(message, ctx, param)
+
+
 _SPECIAL_TYPES: dict[str, click.ParamType[Any]] = {"gpu_memory_limit": Bytes(), "channels": CommaList()}
 _GIVEN_OTHERWISE = {"device"}  # --cuda and --no-cuda
 

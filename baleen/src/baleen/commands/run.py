@@ -1,22 +1,23 @@
 """`baleen run`: native against control, from files to calls."""
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from baleen.commands.input_options import given_samples, input_options
-from baleen.commands.options import requested_device, settings_options
+from baleen.commands.input_options import given_samples, input_options, output_option
+from baleen.commands.options import Shard, requested_device, settings_options
 
-_FILE = click.Path(path_type=Path)
+if TYPE_CHECKING:
+    from baleen.pipeline import RunSummary
 
 
 @click.command("run", short_help="call modifications: native against control")
 @input_options
-@click.option("-o", "--output-dir", type=_FILE, required=True, help="Folder for the results.")
+@output_option
 @click.option("--no-subsample", is_flag=True, help="Use all reads; the same as --subsample-n 0.")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same settings and inputs.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--force", is_flag=True, help="Replace the results in the output folder.")
+@click.option("--shard", type=Shard(), metavar="I/N", help="Score one share alone; see `baleen merge`.")
 @click.option("--cuda", metavar="0|0,1|all", help="GPUs to use.")
 @click.option("--no-cuda", is_flag=True, help="Use the CPU even where there is a GPU.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -27,24 +28,40 @@ def command(**given: Any) -> None:
     Writes site_results.tsv, read_results.bam and run.json to the output folder.
     """
     from baleen.config import Config
-    from baleen.console import LOG, start_logging
-    from baleen.errors import PartialError
+    from baleen.console import start_logging
     from baleen.pipeline import RunRequest, run
 
     start_logging(given["log_format"])
     if given["no_subsample"]:
         given["subsample_n"] = 0
     given["device"] = requested_device(given["cuda"], no_cuda=given["no_cuda"])
-    request = RunRequest(
-        samples=given_samples(given),
-        reference=given["reference"],
-        output_dir=given["output_dir"],
-        config=Config.from_settings(given),
-        is_resumed=given["resume"],
-        is_forced=given["force"],
-        may_index=given["may_index"],
+    summary = run(
+        RunRequest(
+            samples=given_samples(given),
+            reference=given["reference"],
+            output_dir=given["output_dir"],
+            config=Config.from_settings(given),
+            is_resumed=given["resume"],
+            is_forced=given["force"],
+            may_index=given["may_index"],
+            shard=given["shard"],
+        )
     )
-    summary = run(request)
+    if summary is not None:
+        report(summary)
+
+
+def report(summary: "RunSummary") -> None:
+    """Tell what a run made.
+
+    Raises
+    ------
+    PartialError
+        If contigs failed.
+    """
+    from baleen.console import LOG
+    from baleen.errors import PartialError
+
     for line in summary.lines():
         LOG.info("%s", line)
     if summary.failed:

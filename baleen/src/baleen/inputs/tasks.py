@@ -73,4 +73,9 @@ class ReadSource:
         for name, array in ((TABLE_NAME, table), (SEQUENCES_NAME, joined)):
             with complete_file(folder / name) as part, part.open("wb") as handle:
                 np.save(handle, array, allow_pickle=False)
+        return cls.of(folder, samples)
+
+    @classmethod
+    def of(cls, folder: Path, samples: Sequence[SampleFiles]) -> "ReadSource":
+        """Return the tables that were written into a folder."""
         return cls(folder / TABLE_NAME, folder / SEQUENCES_NAME, tuple(samples))
