@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from baleen.data import U8
+from baleen.data import I32, U8
 from baleen.errors import InputError, MismatchError, UsageError
 
 _GZIP_START = b"\x1f\x8b"
@@ -55,6 +55,11 @@ class Reference:
             hint = f"a FASTA file begins with '>'; see: head -c 100 {path}"
             raise InputError(path, "holds no contig", hint=hint)
         return cls(path, lengths)
+
+    def numbers(self, names: Sequence[str]) -> I32:
+        """Return the place of each name among the contigs, -1 where it is none of them."""
+        number_of = {name: i for i, name in enumerate(self.lengths_bp)}
+        return np.array([number_of.get(name, -1) for name in names], np.int32)
 
     def check_bam(self, bam: Path, contigs: Mapping[str, int]) -> None:
         """Raise ``MismatchError`` unless these contigs of a BAM are in the FASTA, equally long."""

@@ -144,23 +144,18 @@ def _format_errors() -> Iterator[None]:
 
 
 def _load(files: SampleFiles, reference: Reference, config: Config, *, index_bams: bool) -> SampleReads:
-    number_of = {name: i for i, name in enumerate(reference.lengths_bp)}
     scans, contig_of, models = [], [], list[str]()
     for path in files.bam:
         bam = BamFile(path)
         try:
-            _check_order(bam, index_bams=index_bams)
-            scan = bam.scan()
-            if not scan.is_sorted:
-                raise InputError(path, "is not sorted, though its header says so", hint=_sort_hint(path))
-            reference.check_bam(path, _contigs_with_reads(bam, scan))
-            scans.append(scan)
-            contig_of.append(np.array([number_of.get(name, -1) for name in bam.contigs], np.int32))
+            scans.append(_scan(bam, reference, index_bams=index_bams))
+            contig_of.append(reference.numbers(bam.contigs))
             models += bam.basecall_models
         finally:
             bam.close()
-    reads = SampleReads(files, scans, contig_of)
-    reads.filter_alignments(config.reads)
+    speeds = [scan.samples_per_base for scan in scans]
+    reads = SampleReads(files, scans, contig_of, config.reads)
+    scans.clear()  # frees the keys: the reads hold them sorted
     if files.fastq and config.reads.read_intersection:
         reads.intersect_fastq()
     if config.calling.signal and files.signal:
@@ -169,9 +164,18 @@ def _load(files: SampleFiles, reference: Reference, config: Config, *, index_bam
         reads.votes.add_model(model)
     if reads.sampling_rate_hz is not None:
         reads.votes.add_rate(reads.sampling_rate_hz)
-        for scan in scans:
-            reads.votes.add_speed(scan.samples_per_base, reads.sampling_rate_hz)
+        for speed in speeds:
+            reads.votes.add_speed(speed, reads.sampling_rate_hz)
     return reads
+
+
+def _scan(bam: BamFile, reference: Reference, *, index_bams: bool) -> BamScan:
+    _check_order(bam, index_bams=index_bams)
+    scan = bam.scan()
+    if not scan.is_sorted:
+        raise InputError(bam.path, "is not sorted, though its header says so", hint=_sort_hint(bam.path))
+    reference.check_bam(bam.path, _contigs_with_reads(bam, scan))
+    return scan
 
 
 def _check_order(bam: BamFile, *, index_bams: bool) -> None:

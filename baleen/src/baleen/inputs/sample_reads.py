@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ from krill.reads.batch import ReadStatus
 from krill.reads.fastq import fastq_keys
 from krill.reads.keys import Keys, key_name, read_keys
 from krill.reads.signal import open_signal
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 NO_FILE = 65535
 N_EXAMPLES = 3
@@ -46,11 +49,13 @@ class SampleReads:
         One per BAM file.
     contig_of
         Per BAM file: index of each header contig among the reference's contigs, int32.
+    config
+        Which alignments are of use.
 
     Attributes
     ----------
     read
-        Row of ``keys``, per alignment, int64.
+        Row of ``keys``, per alignment, uint32.
     keys
         Distinct read keys, sorted, S16.
     status
@@ -61,42 +66,36 @@ class SampleReads:
         What the files say of the chemistry.
     """
 
-    def __init__(self, files: SampleFiles, scans: list[BamScan], contig_of: list[npt.NDArray[np.int32]]):
+    def __init__(
+        self,
+        files: SampleFiles,
+        scans: Sequence[BamScan],
+        contig_of: Sequence[npt.NDArray[np.int32]],
+        config: ReadsConfig,
+    ) -> None:
         self.files, self.votes = files, Votes()
         self.names: dict[bytes, str] = {}
         self.sampling_rate_hz: float | None = None
         self.only_in_fastq, self.only_in_signal, self.twice_in_signal = Extra(), Extra(), Extra()
         for scan in scans:
-            self.names |= scan.names
+            self.names |= scan.names | scan.parent_names
         sizes = [len(scan.keys) for scan in scans]
         self.bam_file = np.repeat(np.arange(len(scans), dtype=np.uint16), sizes)
-        self.bam_offset = np.concatenate([scan.offset for scan in scans])
-        self.aligned_bp = np.concatenate([scan.aligned_bp for scan in scans])
+        self.bam_offset = _joined([scan.offset for scan in scans])
+        self.aligned_bp = _joined([scan.aligned_bp for scan in scans])
         # Unmapped records have contig -1, which picks the -1 at the end.
-        self.contig = np.concatenate(
+        self.contig = _joined(
             [np.append(to, np.int32(-1))[scan.contig] for to, scan in zip(contig_of, scans, strict=True)]
         )
-        self.flag = np.concatenate([scan.flag for scan in scans])
-        self.mapq = np.concatenate([scan.mapq for scan in scans])
-        self.has_sequence = np.concatenate([scan.has_sequence for scan in scans])
-        own = np.concatenate([scan.keys for scan in scans])
-        self.keys, self.read = np.unique(own, return_inverse=True)
-        self._find_signal_keys(scans, own)
-        self.status = np.zeros(len(own), np.uint8)
+        self.keys, self.read = _distinct(_joined([scan.keys for scan in scans]))
+        self._signal_keys, self.signal = self.keys, self.read
+        if any(len(scan.parents) for scan in scans):
+            self._signal_keys, self.signal = _distinct(_signal_keys(scans))
         self.signal_file = np.full(len(self._signal_keys), NO_FILE, np.uint16)
-        self.signal_place = np.zeros((len(self._signal_keys), 2), np.uint64)
-
-    def _find_signal_keys(self, scans: list[BamScan], own: Keys) -> None:
-        """Name each alignment's signal: its own, or its parent's if it was split from one."""
-        if not any(len(scan.parents) for scan in scans):
-            self._signal_keys, self.signal = self.keys, self.read
-            return
-        start = 0
-        for scan in scans:
-            own[start + scan.parents] = scan.parent_keys
-            self.names |= scan.parent_names
-            start += len(scan.keys)
-        self._signal_keys, self.signal = np.unique(own, return_inverse=True)
+        self.signal_first = np.zeros(len(self._signal_keys), np.uint64)
+        self.signal_second = np.zeros(len(self._signal_keys), np.uint32)
+        self.status = _joined([_alignment_status(scan, config) for scan in scans])
+        self._keep_one_alignment(per_contig=not config.primary_only)
 
     def fail(self, status: ReadStatus, where: npt.NDArray[np.bool_]) -> None:
         """Give this status to those of the alignments that have none yet."""
@@ -106,20 +105,13 @@ class SampleReads:
         """Return the rows of the alignments that nothing speaks against so far."""
         return np.flatnonzero(self.status == ReadStatus.OK)
 
-    def filter_alignments(self, config: ReadsConfig) -> None:
-        """Drop what is unmapped, secondary, reverse, of low quality, or without its bases."""
-        self.fail(ReadStatus.UNMAPPED, (self.flag & _UNMAPPED) > 0)
-        if config.primary_only:
-            self.fail(ReadStatus.NOT_PRIMARY, (self.flag & _NOT_PRIMARY) > 0)
-        # RNA is single-stranded: on a transcriptome, a reverse alignment is a wrong one.
-        self.fail(ReadStatus.REVERSE_STRAND, (self.flag & _REVERSE) > 0)
-        self.fail(ReadStatus.LOW_MAPQ, self.mapq < config.min_mapq)
-        self.fail(ReadStatus.NO_SEQUENCE, ~self.has_sequence)
-        self._keep_one_alignment(per_contig=not config.primary_only)
-
     def _keep_one_alignment(self, *, per_contig: bool) -> None:
         """Let no read count twice: keep its longest alignment (of each contig)."""
         rows = self.usable()
+        is_seen = np.zeros(len(self.keys), bool)
+        is_seen[self.read[rows]] = True
+        if np.count_nonzero(is_seen) == len(rows):
+            return
         group = self.contig[rows] if per_contig else np.zeros(len(rows), np.int32)
         order = np.lexsort((-self.aligned_bp[rows], group, self.read[rows]))
         rows, group = rows[order], group[order]
@@ -162,7 +154,7 @@ class SampleReads:
         self.twice_in_signal.add(keys[twice], names)
         first = known & ~twice
         self.signal_file[row[first]] = number
-        self.signal_place[row[first]] = place[first]
+        self.signal_first[row[first]], self.signal_second[row[first]] = place[first].T
 
     def has_any(self, names: Sequence[str]) -> bool:
         """Say whether one of these reads is in the sample's BAM."""
@@ -188,6 +180,53 @@ class SampleReads:
         """Return the names of a few reads that ended in this status."""
         rows = np.flatnonzero(read_status == status)[:N_EXAMPLES]
         return tuple(key_name(key, self.names) for key in self.keys[rows])
+
+
+def _joined(columns: Sequence[npt.NDArray[Scalar]]) -> npt.NDArray[Scalar]:
+    """Return the columns one after another; a single one is not copied."""
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
+
+
+def _alignment_status(scan: BamScan, config: ReadsConfig) -> npt.NDArray[np.uint8]:
+    """Return what speaks against each alignment; the first reason counts."""
+    reasons = [
+        (ReadStatus.UNMAPPED, (scan.flag & _UNMAPPED) > 0),
+        (ReadStatus.NOT_PRIMARY, (scan.flag & (_NOT_PRIMARY if config.primary_only else 0)) > 0),
+        # RNA is single-stranded: on a transcriptome, a reverse alignment is a wrong one.
+        (ReadStatus.REVERSE_STRAND, (scan.flag & _REVERSE) > 0),
+        (ReadStatus.LOW_MAPQ, scan.mapq < config.min_mapq),
+        (ReadStatus.NO_SEQUENCE, ~scan.has_sequence),
+    ]
+    status = np.zeros(len(scan.keys), np.uint8)
+    for reason, where in reversed(reasons):
+        status[where] = reason
+    return status
+
+
+def _signal_keys(scans: Sequence[BamScan]) -> Keys:
+    """Return the key of each alignment's signal: its own, or its parent's if it was split from one."""
+    parts = []
+    for scan in scans:
+        keys = scan.keys.copy()
+        keys[scan.parents] = scan.parent_keys
+        parts.append(keys)
+    return _joined(parts)
+
+
+def _distinct(keys: Keys) -> tuple[Keys, npt.NDArray[np.uint32]]:
+    """Return the distinct keys, sorted, and for each given key its row among them.
+
+    Same as ``np.unique`` with half its memory, which counts for tens of millions of keys.
+    """
+    order = np.argsort(keys)
+    in_order = keys[order]
+    is_first = np.ones(len(keys), bool)
+    np.not_equal(in_order[1:], in_order[:-1], out=is_first[1:])
+    number = np.cumsum(is_first, dtype=np.uint32)
+    number -= np.uint32(1)
+    rows = np.empty(len(keys), np.uint32)
+    rows[order] = number
+    return (in_order if is_first.all() else in_order[is_first]), rows
 
 
 def _find(keys: Keys, wanted: Keys) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

@@ -1,6 +1,6 @@
 """Which contigs are deep enough, and which of their reads are used."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ ROW = np.dtype(
         ("bam_offset", "<u8"),
         ("signal_file", "<u2"),
         ("signal_first", "<u8"),
-        ("signal_second", "<u8"),
+        ("signal_second", "<u4"),
     ]
 )
 """One read of the reads table; see ``ReadSource``."""
@@ -77,44 +77,62 @@ def select_reads(samples: Sequence[SampleReads], keeps: npt.NDArray[np.bool_], c
     -------
     Structured array of ``ROW``, ordered by contig, sample and place in the BAM.
     """
-    found = []
-    for is_native in (True, False):
-        members = [i for i, sample in enumerate(samples) if sample.files.is_native == is_native]
-        for i in members:
-            on_skipped = ~np.append(keeps, False)[samples[i].contig]
-            samples[i].fail(ReadStatus.CONTIG_SKIPPED, on_skipped)
-        if config.subsample_n:
-            _subsample([samples[i] for i in members], config)
-        found += [_rows(samples[i], i) for i in members]
-    rows = np.concatenate(found)
-    return rows[np.lexsort((rows["bam_offset"], rows["bam_file"], rows["sample"], rows["contig"]))]
+    for sample in samples:
+        sample.fail(ReadStatus.CONTIG_SKIPPED, ~np.append(keeps, False)[sample.contig])
+    if config.subsample_n:
+        for is_native in (True, False):
+            members = [sample for sample in samples if sample.files.is_native == is_native]
+            _subsample(members, len(keeps), config)
+    return _table(samples)
 
 
-def _subsample(samples: Sequence[SampleReads], config: ReadsConfig) -> None:
+def _subsample(samples: Sequence[SampleReads], n_contigs: int, config: ReadsConfig) -> None:
+    """Mark what lies beyond ``subsample_n`` reads of each contig, its samples taken together."""
+    of_contig = [_UsableByContig(sample, n_contigs) for sample in samples]
+    n_reads = np.sum([usable.counts for usable in of_contig], axis=0)
+    for contig in np.flatnonzero(n_reads > config.subsample_n):
+        rows = [usable.rows(contig) for usable in of_contig]
+        keys = [sample.keys[sample.read[r]] for sample, r in zip(samples, rows, strict=True)]
+        hashes = hash_keys(np.concatenate(keys), config.seed)
+        last = np.partition(hashes, config.subsample_n - 1)[config.subsample_n - 1]
+        ends = np.cumsum([len(r) for r in rows])[:-1]
+        for sample, r, h in zip(samples, rows, np.split(hashes, ends), strict=True):
+            sample.status[r[h > last]] = ReadStatus.NOT_SAMPLED
+
+
+class _UsableByContig:
+    """Rows of a sample's usable alignments, contig by contig."""
+
+    def __init__(self, sample: SampleReads, n_contigs: int) -> None:
+        usable = sample.usable()
+        contig = sample.contig[usable]
+        self._rows = usable[np.argsort(contig, kind="stable")]
+        self.counts = np.bincount(contig, minlength=n_contigs)
+        self._ends = np.cumsum(self.counts)
+
+    def rows(self, contig: int) -> npt.NDArray[np.int64]:
+        end = self._ends[contig]
+        return self._rows[end - self.counts[contig] : end]
+
+
+def _table(samples: Sequence[SampleReads]) -> Rows:
+    """Return one row per usable alignment; column by column, since there may be many millions."""
     usable = [sample.usable() for sample in samples]
-    sample_of = np.repeat(np.arange(len(samples)), [len(rows) for rows in usable])
-    row = np.concatenate(usable)
-    contig = np.concatenate([sample.contig[rows] for sample, rows in zip(samples, usable, strict=True)])
-    keys = np.concatenate(
-        [sample.keys[sample.read[rows]] for sample, rows in zip(samples, usable, strict=True)]
-    )
-    order = np.lexsort((hash_keys(keys, config.seed), contig))
-    in_order = contig[order]
-    first = np.searchsorted(in_order, in_order)  # where the read's contig begins
-    beyond = order[np.arange(len(order)) - first >= config.subsample_n]
-    for i, sample in enumerate(samples):
-        sample.status[row[beyond[sample_of[beyond] == i]]] = ReadStatus.NOT_SAMPLED
-
-
-def _rows(sample: SampleReads, number: int) -> Rows:
-    usable = sample.usable()
-    rows = np.zeros(len(usable), ROW)
-    signal = sample.signal[usable]
-    rows["key"] = sample.keys[sample.read[usable]]
-    rows["contig"] = sample.contig[usable]
-    rows["sample"] = number
-    rows["bam_file"] = sample.bam_file[usable]
-    rows["bam_offset"] = sample.bam_offset[usable]
-    rows["signal_file"] = sample.signal_file[signal]
-    rows["signal_first"], rows["signal_second"] = sample.signal_place[signal].T
-    return rows
+    pairs = list(zip(samples, usable, strict=True))
+    contig = np.concatenate([sample.contig[rows] for sample, rows in pairs])
+    # Stable: within a contig the samples, and within a sample the places in the BAM, stay in order.
+    order = np.argsort(contig, kind="stable")
+    table = np.empty(len(order), ROW)
+    table["contig"] = contig[order]
+    table["sample"] = np.repeat(np.arange(len(samples), dtype=np.uint8), list(map(len, usable)))[order]
+    columns: dict[str, Callable[[SampleReads, npt.NDArray[np.int64]], npt.NDArray[np.generic]]] = {
+        "key": lambda sample, rows: sample.keys[sample.read[rows]],
+        "bam_file": lambda sample, rows: sample.bam_file[rows],
+        "bam_offset": lambda sample, rows: sample.bam_offset[rows],
+        "signal_file": lambda sample, rows: sample.signal_file[sample.signal[rows]],
+        "signal_first": lambda sample, rows: sample.signal_first[sample.signal[rows]],
+        "signal_second": lambda sample, rows: sample.signal_second[sample.signal[rows]],
+    }
+    for name, column in columns.items():
+        table[name] = np.concatenate([column(sample, rows) for sample, rows in pairs])[order]
+    return table

@@ -78,7 +78,11 @@ class Pod5File:
     def index(self) -> Iterator[IndexBlock]:
         """Say where each read is: its batch and its row in the batch."""
         with self._damage():
-            for number in range(self._reader.batch_count):
+            n_batches = self._reader.batch_count
+            if n_batches == 0 and self._reader.signal_table.num_record_batches > 0:
+                msg = "its table of reads is empty, that of signals is not"
+                raise ValueError(msg)
+            for number in range(n_batches):
                 keys = np.array(self._read_batch(number).read_id_column.to_pylist(), KEY)
                 rows = np.arange(len(keys), dtype=np.uint64)
                 yield IndexBlock(keys, np.column_stack([np.full_like(rows, number), rows]), {})
