@@ -12,6 +12,7 @@ COMMANDS = {
     "merge": "finish a run whose shards are done",
     "aggregate": "call again, with other settings, from the arrays a run kept",
     "check": "check input files and count the reads that meet",
+    "simulate": "make a native/control pair with known modifications",
     "devices": "list what this installation can compute on",
 }
 

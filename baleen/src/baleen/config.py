@@ -41,7 +41,7 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
-class _Section:
+class Section:
     """Check every field against what it declares."""
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ def _check(flag: str, value: Any, meta: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadsConfig(_Section):
+class ReadsConfig(Section):
     """Which reads and contigs are used."""
 
     min_depth: int = setting(15, "reads per condition a contig needs", minimum=1)
@@ -91,7 +91,7 @@ class ReadsConfig(_Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PileupConfig(_Section):
+class PileupConfig(Section):
     """How signal is placed on the reference and cut into windows."""
 
     pore: str | None = setting(None, "chemistry; read from the signal if not given", choices=CHEMISTRIES)
@@ -106,7 +106,7 @@ class PileupConfig(_Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CallingConfig(_Section):
+class CallingConfig(Section):
     """What is measured per read and how it becomes calls."""
 
     channels: tuple[str, ...] = setting(
@@ -135,7 +135,7 @@ class CallingConfig(_Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputConfig(_Section):
+class OutputConfig(Section):
     """What is written beside the site table."""
 
     mod_code: str | None = setting(
@@ -148,7 +148,7 @@ class OutputConfig(_Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig(_Section):
+class RunConfig(Section):
     """How the run is carried out; none of it can change a result."""
 
     threads: int = setting(0, "cores to use; 0 = all this job may use", minimum=0)

@@ -4,7 +4,7 @@ import dataclasses
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
@@ -64,7 +64,28 @@ class Shard(click.ParamType[tuple[int, int]]):
         raise click.BadParameter(message, ctx, param)
 
 
-_SPECIAL_TYPES: dict[str, click.ParamType[Any]] = {"gpu_memory_limit": Bytes(), "channels": CommaList()}
+class NumberList(click.ParamType[tuple[float, ...]]):
+    """Numbers separated by commas."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Return the numbers."""
+        if isinstance(value, (tuple, list)):
+            return tuple(float(number) for number in value)
+        try:
+            return tuple(float(number) for number in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers; write .1,.5,1", param, ctx)
+
+
+_SPECIAL_TYPES: dict[str, click.ParamType[Any]] = {
+    "gpu_memory_limit": Bytes(),
+    "channels": CommaList(),
+    "stoichiometry": NumberList(),
+}
 _GIVEN_OTHERWISE = {"device"}  # --cuda and --no-cuda
 
 
@@ -75,9 +96,7 @@ def settings_options(*sections: str) -> Callable[[F], F]:
         for section in reversed(dataclasses.fields(Config)):
             if section.name in sections:
                 kind: Any = section.default_factory
-                for item in reversed(dataclasses.fields(kind)):
-                    if item.name not in _GIVEN_OTHERWISE:
-                        function = _option(item)(function)
+                function = field_options(kind)(function)
         return click.option(
             "--config",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -86,6 +105,18 @@ def settings_options(*sections: str) -> Callable[[F], F]:
             callback=_read_config_file,
             help="TOML file of settings; environment BALEEN_* and flags go before it.",
         )(function)
+
+    return decorate
+
+
+def field_options(kind: type[Any]) -> Callable[[F], F]:
+    """Add one option per field of one section of settings."""
+
+    def decorate(function: F) -> F:
+        for item in reversed(dataclasses.fields(kind)):
+            if item.name not in _GIVEN_OTHERWISE:
+                function = _option(item)(function)
+        return function
 
     return decorate
 
@@ -103,11 +134,11 @@ def _option(item: "dataclasses.Field[Any]") -> Callable[[Any], Any]:
         return click.option(flag, item.name, is_flag=True, **common)
     if item.name in _SPECIAL_TYPES:
         if isinstance(item.default, tuple):
-            common["default"] = ",".join(item.default)
+            common["default"] = ",".join(str(one) for one in item.default)
         return click.option(flag, item.name, type=_SPECIAL_TYPES[item.name], **common)
     if isinstance(item.default, tuple):
         return click.option(flag, item.name, multiple=True, **common)
-    kind = type(item.default) if item.default is not None else str
+    kind = type(item.default) if item.default is not None else (get_args(item.type) or (str,))[0]
     choice = click.Choice(meta["choices"]) if meta["choices"] else kind
     return click.option(flag, item.name, type=choice, **common)
 
