@@ -111,15 +111,20 @@ def claim_folder(
             message = f"{output_dir}: holds a run of other settings or inputs:\n  " + "\n  ".join(drift)
             raise ResumeError(message, hint="give the settings of then, another --output-dir, or --force")
         return
-    if output_dir.is_dir() and any(output_dir.iterdir()):
-        if not (is_forced or is_resumed):
-            message = f"{output_dir}: is not empty"
-            raise UsageError(message, hint="--resume goes on with the run in it, --force replaces it")
-        if folder.is_dir():
-            shutil.rmtree(folder)
+    check_folder(output_dir, is_resumed=is_resumed, is_forced=is_forced)
+    if folder.is_dir():
+        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with complete_file(path) as part:
         part.write_text(json.dumps(parameters, indent=1) + "\n")
+
+
+def check_folder(output_dir: Path, *, is_resumed: bool, is_forced: bool) -> None:
+    """Raise ``UsageError`` if the folder holds something and it is not said what to do with it."""
+    is_used = output_dir.is_dir() and any(output_dir.iterdir())
+    if is_used and not (is_forced or is_resumed):
+        message = f"{output_dir}: is not empty"
+        raise UsageError(message, hint="--resume goes on with the run in it, --force replaces it")
 
 
 def write_run(output_dir: Path, facts: Mapping[str, Any], config: Config) -> None:

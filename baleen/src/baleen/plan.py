@@ -63,6 +63,11 @@ class Plan:
     read_status: dict[str, int]
     skipped_contigs: dict[str, str]
 
+    @property
+    def n_contigs(self) -> int:
+        """Contigs to call."""
+        return sum(len(group.tasks) for group in self.groups)
+
     @classmethod
     def of(cls, inputs: RunInputs) -> Self:
         """Plan a run."""

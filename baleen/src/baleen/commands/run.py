@@ -8,7 +8,7 @@ from baleen.commands.input_options import given_samples, input_options, output_o
 from baleen.commands.options import Shard, requested_device, settings_options
 
 if TYPE_CHECKING:
-    from baleen.pipeline import RunSummary
+    from baleen.finish import RunSummary
 
 
 @click.command("run", short_help="call modifications: native against control")
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.option("--no-subsample", is_flag=True, help="Use all reads; the same as --subsample-n 0.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--force", is_flag=True, help="Replace the results in the output folder.")
+@click.option("--dry-run", is_flag=True, help="Check everything, print the plan, write nothing.")
 @click.option("--shard", type=Shard(), metavar="I/N", help="Score one share alone; see `baleen merge`.")
 @click.option("--cuda", metavar="0|0,1|all", help="GPUs to use.")
 @click.option("--no-cuda", is_flag=True, help="Use the CPU even where there is a GPU.")
@@ -29,24 +30,26 @@ def command(**given: Any) -> None:
     """
     from baleen.config import Config
     from baleen.console import start_logging
-    from baleen.pipeline import RunRequest, run
+    from baleen.pipeline import RunRequest, dry_run, run
 
     start_logging(given["log_format"])
     if given["no_subsample"]:
         given["subsample_n"] = 0
     given["device"] = requested_device(given["cuda"], no_cuda=given["no_cuda"])
-    summary = run(
-        RunRequest(
-            samples=given_samples(given),
-            reference=given["reference"],
-            output_dir=given["output_dir"],
-            config=Config.from_settings(given),
-            is_resumed=given["resume"],
-            is_forced=given["force"],
-            may_index=given["may_index"],
-            shard=given["shard"],
-        )
+    request = RunRequest(
+        samples=given_samples(given),
+        reference=given["reference"],
+        output_dir=given["output_dir"],
+        config=Config.from_settings(given),
+        is_resumed=given["resume"],
+        is_forced=given["force"],
+        may_index=given["may_index"] and not given["dry_run"],
+        shard=given["shard"],
     )
+    if given["dry_run"]:
+        click.echo("\n".join(dry_run(request)))
+        return
+    summary = run(request)
     if summary is not None:
         report(summary)
 

@@ -1,0 +1,89 @@
+"""How long a run will take and what it will need, from the plan alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from baleen.executors import Layout
+from baleen.inputs import ContigTask
+from baleen.plan import Plan
+
+# Measured on one core of an AVX-512 server with `baleen run` (stage_seconds in run.json).
+_SAMPLES_PER_BASE = {"rna002": 43.0, "rna004": 31.0}
+_ALIGN_SAMPLES_PER_S = 10e6
+_DTW_CELLS_PER_S = 8e9
+_MOST_LANDMARKS = 128
+_WINDOWS_CELLS = 1 + 3**2  # the base alone, and with one base on either side
+_CALLING_S_PER_READ_POSITION = 10e-6
+_START_S = 3.0
+
+_BASE_BYTES = 250 << 20  # an idle worker
+_BYTES_PER_SAMPLE = 14.0  # int16 as read, float32 scaled, intermediate copies
+_BYTES_PER_READ_POSITION = 160.0
+_DISK_PER_READ_POSITION = 14.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run needs at most: reads are taken to span their contig. Meant for a job's limits.
+
+    Parameters
+    ----------
+    seconds
+        Wall time with this layout.
+    worker_bytes, total_bytes
+        Peak memory of the largest worker; of all processes.
+    disk_bytes
+        Results and slices.
+    """
+
+    seconds: float
+    worker_bytes: float
+    total_bytes: float
+    disk_bytes: float
+
+    def lines(self) -> Iterator[str]:
+        """Return the estimate as text."""
+        minutes = self.seconds / 60
+        shown = f"{self.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min"
+        yield f"time: at most about {shown}"
+        yield (
+            f"memory: at most about {_gib(self.total_bytes)} in all, "
+            f"{_gib(self.worker_bytes)} in the largest worker"
+        )
+        yield f"disk: at most about {_gib(self.disk_bytes)}"
+
+
+def estimate(plan: Plan, layout: Layout) -> Estimate:
+    """Estimate a run from what is done, on how many cores."""
+    spb = _SAMPLES_PER_BASE.get(plan.chemistry or "", 0.0)
+    tasks = [task for group in plan.groups for task in group.tasks]
+    cpu_s = sum(_cpu_seconds(task, spb) for task in tasks)
+    longest_s = max((_cpu_seconds(task, spb) for task in tasks), default=0.0)
+    cores = layout.processes * layout.threads
+    needs = sorted((_bytes(task, spb) for task in tasks), reverse=True)
+    workers = needs[: layout.processes]
+    pairs = sum(task.length_bp * sum(task.n_reads) for task in tasks)
+    return Estimate(
+        seconds=_START_S + max(cpu_s / cores, longest_s / layout.threads),
+        worker_bytes=_BASE_BYTES + (workers[0] if workers else 0),
+        total_bytes=_BASE_BYTES * (1 + layout.processes) + sum(workers),
+        disk_bytes=pairs * _DISK_PER_READ_POSITION,
+    )
+
+
+def _cpu_seconds(task: ContigTask, samples_per_base: float) -> float:
+    positions, depth = task.length_bp, sum(task.n_reads)
+    samples = positions * depth * samples_per_base
+    pairs = depth * min(depth, _MOST_LANDMARKS) / 2
+    cells = positions * pairs * samples_per_base**2 * _WINDOWS_CELLS
+    calling = positions * depth * _CALLING_S_PER_READ_POSITION
+    return samples / _ALIGN_SAMPLES_PER_S + cells / _DTW_CELLS_PER_S + calling
+
+
+def _bytes(task: ContigTask, samples_per_base: float) -> float:
+    pairs = task.length_bp * sum(task.n_reads)
+    return pairs * (samples_per_base * _BYTES_PER_SAMPLE + _BYTES_PER_READ_POSITION)
+
+
+def _gib(n_bytes: float) -> str:
+    return f"{n_bytes / (1 << 30):.1f} GiB"

@@ -1,0 +1,182 @@
+"""The end of a run: learn across contigs, call them, merge the slices into the results."""
+
+import dataclasses
+import json
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from baleen import __version__, calling
+from baleen.calling import Evidence, RunModel
+from baleen.console import LOG, Progress
+from baleen.executors import Lost, plan_layout, run_items
+from baleen.files import complete_file
+from baleen.manifest import RUN_NAME, parameter_hash, read_parameters, write_run
+from baleen.outputs.merge import SiteCounts, merge_sites
+from baleen.outputs.mod_bam import merge_bams, merged_header
+from baleen.outputs.slices import Slice, slice_path
+from baleen.plan import Group, Plan, largest_first
+from baleen.worker import CALLS, EVIDENCE, READS, GroupOutcome, Job, call_group
+from krill import ReadStatus
+
+SITES_NAME, READS_NAME = "site_results.tsv", "read_results.bam"
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run made.
+
+    Parameters
+    ----------
+    output_dir
+        Folder of the results.
+    n_contigs
+        Contigs called.
+    sites
+        Rows of the site table, significant ones, events.
+    read_status
+        Reads per status: every read once.
+    failed
+        Contigs that failed, with the reason.
+    """
+
+    output_dir: Path
+    n_contigs: int
+    sites: SiteCounts
+    read_status: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def lines(self) -> list[str]:
+        """Return what to tell the user."""
+        return [
+            f"{self.n_contigs} contigs, {self.sites.n_sites} positions; "
+            f"{self.sites.n_peaks} events at padj < 0.05 ({self.sites.n_significant} positions)",
+            "reads: " + ", ".join(f"{n} {name}" for name, n in self.read_status.items()),
+            f"sites: {self.output_dir / SITES_NAME}",
+            *([f"reads: {self.output_dir / READS_NAME}"] if (self.output_dir / READS_NAME).exists() else []),
+            f"run:   {self.output_dir / RUN_NAME}",
+        ]
+
+
+def run_groups(
+    label: str, function: Callable[[Group], GroupOutcome], groups: Sequence[Group], processes: int
+) -> dict[str, float]:
+    """Carry out a step for every group; return seconds per stage."""
+    seconds: Counter[str] = Counter()
+    with Progress(label, sum(group.work for group in groups)) as progress:
+        for group, outcome in run_items(function, largest_first(groups), processes):
+            if isinstance(outcome, Lost):
+                LOG.warning("%s: %s", ", ".join(task.contig for task in group.tasks), outcome.reason)
+            else:
+                seconds.update(outcome.seconds)
+            progress.advance(group.work)
+    return dict(seconds)
+
+
+@dataclass
+class _Scored:
+    """What the slices of evidence say together."""
+
+    summaries: list[calling.Summary] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    read_status: Counter[str] = field(default_factory=Counter)
+    seconds: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def read(cls, folder: Path, groups: Sequence[Group]) -> "_Scored":
+        """Go through the slices; a group without one was given up."""
+        scored = cls()
+        for group in groups:
+            path = slice_path(folder, group.index, EVIDENCE)
+            if not path.exists():
+                scored.failed.update({task.contig: "its worker process died" for task in group.tasks})
+                continue
+            evidence = Slice(path)
+            scored.failed.update(evidence.meta["failed"])
+            scored.read_status.update(evidence.meta["read_status"])
+            scored.seconds.update(evidence.meta["seconds"])
+            for name in evidence.tables():
+                scored.summaries.append(calling.summarise(Evidence.from_arrays(evidence.table(name))))
+            evidence.close()
+        return scored
+
+
+def finish(output_dir: Path, job: Job, plan: Plan, started: float) -> RunSummary:
+    """Learn across contigs, call them, merge the slices into the results."""
+    scored = _Scored.read(job.evidence_folder, plan.groups)
+    model = calling.fit_run(scored.summaries, job.config.calling)
+    for warning in model.warnings():
+        LOG.warning("warning: %s", warning)
+    _write_model(job.folder, model)
+    parameters = read_parameters(job.folder)
+    header = merged_header(
+        plan.samples[0].bam[0], plan.contigs, {sample.name: sample.is_native for sample in plan.samples}
+    )
+    groups = [g for g in plan.groups if slice_path(job.evidence_folder, g.index, EVIDENCE).exists()]
+    layout = plan_layout(job.config.run.threads, len(groups))
+    scored.seconds.update(
+        run_groups("calling", partial(call_group, job, model, str(header)), groups, layout.processes)
+    )
+
+    def slices(kind: str) -> list[Path]:
+        paths = [slice_path(job.folder, group.index, kind) for group in groups]
+        return [path for path in paths if path.exists()]
+
+    sites = merge_sites(output_dir / SITES_NAME, slices(CALLS), _table_comments(parameters, plan))
+    if job.config.output.read_bam:
+        merge_bams(slices(READS), header, output_dir / READS_NAME)
+    summary = RunSummary(
+        output_dir=output_dir,
+        n_contigs=plan.n_contigs - len(scored.failed),
+        sites=sites,
+        read_status=_read_status(plan, scored.read_status),
+        failed=scored.failed,
+    )
+    facts = {
+        **dataclasses.asdict(summary),
+        "sites": sites._asdict(),
+        "skipped_contigs": plan.skipped_contigs,
+        "command": sys.argv,
+        "layout": layout._asdict(),
+        "device": job.device,
+        "stage_seconds": {stage: round(seconds, 3) for stage, seconds in sorted(scored.seconds.items())},
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "wall_seconds": round(time.time() - started, 3),
+        "model": model.to_json(),
+        "parameters": parameters,
+    }
+    write_run(output_dir, facts, job.config)
+    if not (job.config.output.keep_intermediate or summary.failed):
+        shutil.rmtree(job.folder)
+    return summary
+
+
+def _write_model(folder: Path, model: RunModel) -> None:
+    with complete_file(folder / ".model.json") as part:
+        part.write_text(json.dumps(model.to_json(), indent=1) + "\n")
+
+
+def _table_comments(parameters: Mapping[str, Any], plan: Plan) -> list[str]:
+    """Return facts that hold for any number of threads, order, interruption or machine."""
+    return [
+        f"baleen {__version__}",
+        f"reference digest {parameters['inputs'][0]['digest']}",
+        f"chemistry {plan.chemistry or 'unknown'}",
+        f"parameters {parameter_hash(parameters)}",
+        "position is 0-based",
+    ]
+
+
+def _read_status(plan: Plan, placed: Mapping[str, int]) -> dict[str, int]:
+    """Count every read once: as the inputs left it, or, if it was placed, as the placing left it."""
+    total = Counter(plan.read_status)
+    total["ok"] -= sum(placed.values())
+    total.update(placed)
+    names = [status.name.lower() for status in ReadStatus]
+    return {name: total[name] for name in names if total[name]}
