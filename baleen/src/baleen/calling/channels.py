@@ -7,12 +7,10 @@ import numpy as np
 
 from baleen.data import F32, I32, I64, U8, SignalPileup, check
 
-MIN_CONFIDENCE = 0.5
-"""Placements below it are masked: their signal likely belongs to a neighbour."""
-
-FULL_DWELL_SAMPLES = 6
+FULL_DWELL_SAMPLES = 12
 """Levels of shorter events are noisy and weigh ``dwell / FULL_DWELL_SAMPLES``. They are not
-dropped: squeezed events are the modified ones more often than not."""
+dropped: squeezed events are the modified ones more often than not. Nor does the placement's
+confidence mask anything, for the same reason: modified bases fit the pore model less well."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,7 @@ def _tabulate(pileup: SignalPileup, values: F32, frame: Frame) -> Table:
     shape = (frame.n_positions, len(pileup.reads))
     value, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     trust = np.minimum(np.float32(1), pileup.dwell_samples / np.float32(FULL_DWELL_SAMPLES))
-    # NaN: the mode of alignment gives no confidence
-    usable = ~(pileup.confidence < MIN_CONFIDENCE) & np.isfinite(values) & (trust > 0)
+    usable = np.isfinite(values) & (trust > 0)
     value[row[usable], pileup.read[usable]] = values[usable]
     weight[row[usable], pileup.read[usable]] = trust[usable]
     return Table(value, weight)
