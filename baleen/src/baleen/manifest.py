@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from baleen import __version__
 from baleen.config import Config
 from baleen.errors import ResumeError, UsageError
 from baleen.files import complete_file
+
+FILE_SETTINGS = ("kmer_model", "hmm_params", "target")
+"""Settings that may name a file."""
 
 PARAMS_NAME, RUN_NAME, CONFIG_NAME = ".run_params.json", "run.json", "config.toml"
 
@@ -34,16 +37,38 @@ def file_digest(path: Path) -> dict[str, Any]:
     return {"bytes": size, "digest": digest.hexdigest()}
 
 
-def run_parameters(config: Config, files: Iterable[Path], chemistry: str | None) -> dict[str, Any]:
-    """Return everything that can change a result, as JSON types, and the paths to explain it."""
-    extra = [config.pileup.kmer_model, config.calling.hmm_params]
-    paths = [*files, *(Path(name) for name in extra if name is not None)]
-    return {
-        "version": __version__,
-        "chemistry": chemistry,
-        "settings": json.loads(json.dumps(config.result_settings())),
-        "inputs": [{"path": str(path), **file_digest(path)} for path in paths],
-    }
+def run_parameters(config: Config, files: Mapping[str, Path], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything that can change a result, as JSON types, and the paths to explain it.
+
+    Parameters
+    ----------
+    config
+        Settings. One that names a file counts by the file's content.
+    files
+        Input files by what they are for.
+    facts
+        What was found in the inputs: chemistry, digest of the reads table.
+    """
+    inputs = {role: {"path": str(path), **file_digest(path)} for role, path in files.items()}
+    return {"version": __version__, **facts, **setting_parameters(config), "inputs": inputs}
+
+
+def setting_parameters(config: Config) -> dict[str, Any]:
+    """Return the part of the run's parameters that comes from the settings alone."""
+    settings = json.loads(json.dumps(config.result_settings()))
+    named = {name: value for section in settings.values() for name, value in section.items()}
+    contents = {name: [_content(value) for value in _listed(named[name])] for name in FILE_SETTINGS}
+    return {"settings": settings, "file_settings": contents}
+
+
+def _listed(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _content(value: str) -> str:
+    return str(file_digest(Path(value))["digest"]) if Path(value).is_file() else value
 
 
 def read_parameters(folder: Path) -> dict[str, Any]:
@@ -54,32 +79,39 @@ def read_parameters(folder: Path) -> dict[str, Any]:
 
 def parameter_hash(parameters: Mapping[str, Any]) -> str:
     """Return a hash of the settings and the version (inputs excluded), for the table's header."""
-    kept = {"version": parameters["version"], "settings": parameters["settings"]}
+    kept = {"version": parameters["version"], "settings": _compared_settings(parameters)}
     return hashlib.blake2b(json.dumps(kept, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def _compared_settings(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings by name, those that name files as the files' content."""
+    settings = {name: value for section in parameters["settings"].values() for name, value in section.items()}
+    return {**settings, **parameters["file_settings"]}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """List what differs between two runs, one line each; empty if one can go on with the other."""
+    then_settings, now_settings = _compared_settings(before), _compared_settings(now)
     found = [
-        f"{name}: {before.get(name)} then, {now.get(name)} now"
-        for name in ("version", "chemistry")
-        if before.get(name) != now.get(name)
+        f"{name}: {then.get(name)} then, {new.get(name)} now"
+        for then, new, names in (
+            (before, now, ("version", "chemistry")),
+            (then_settings, now_settings, sorted({*then_settings, *now_settings})),
+        )
+        for name in names
+        if then.get(name) != new.get(name)
     ]
-    for section, settings in now["settings"].items():
-        then = before["settings"].get(section, {})
-        found += [
-            f"{name}: {then.get(name)} then, {value} now"
-            for name, value in settings.items()
-            if then.get(name) != value
-        ]
     old, new = before["inputs"], now["inputs"]
-    if len(old) != len(new):
-        found.append(f"input files: {len(old)} then, {len(new)} now")
-    for a, b in zip(old, new, strict=False):
-        if (a["bytes"], a["digest"]) != (b["bytes"], b["digest"]):
-            found.append(
-                f"input {b['path']}: the content differs ({a['bytes']} bytes then, {b['bytes']} now)"
-            )
+    for role in dict.fromkeys([*old, *new]):
+        if role not in new:
+            found.append(f"{role}: {old[role]['path']} then, not given now")
+        elif role not in old:
+            found.append(f"{role}: not given then, {new[role]['path']} now")
+        elif (old[role]["bytes"], old[role]["digest"]) != (new[role]["bytes"], new[role]["digest"]):
+            sizes = f"{old[role]['bytes']} bytes then, {new[role]['bytes']} now"
+            found.append(f"{role}: the content of {new[role]['path']} differs ({sizes})")
+    if not found and before.get("reads") != now.get("reads"):
+        found.append("the reads that meet in the inputs differ")
     return found
 
 
@@ -106,7 +138,11 @@ def claim_folder(
     """
     path = folder / PARAMS_NAME
     if is_resumed and path.exists():
-        drift = differences(json.loads(path.read_text()), parameters)
+        try:
+            drift = differences(json.loads(path.read_text()), parameters)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            message = f"{path}: is not what a run of this version wrote ({error!r})"
+            raise ResumeError(message, hint="--force starts afresh") from error
         if drift:
             message = f"{output_dir}: holds a run of other settings or inputs:\n  " + "\n  ".join(drift)
             raise ResumeError(message, hint="give the settings of then, another --output-dir, or --force")

@@ -24,6 +24,7 @@ from baleen.manifest import (
     claim_folder,
     read_parameters,
     run_parameters,
+    setting_parameters,
 )
 from baleen.outputs.slices import Slice, slice_path
 from baleen.plan import PLAN_NAME, Group, Plan, shard_groups
@@ -83,7 +84,9 @@ def run(request: RunRequest) -> RunSummary | None:
     claim_folder(
         request.output_dir,
         folder,
-        run_parameters(config, inputs.files(), inputs.chemistry),
+        run_parameters(
+            config, inputs.files(), {"chemistry": inputs.chemistry, "reads": inputs.table_digest()}
+        ),
         is_resumed=request.is_resumed or request.shard is not None,
         is_forced=request.is_forced,
     )
@@ -181,7 +184,7 @@ def aggregate(run_dir: Path, output_dir: Path, config: Config, *, is_forced: boo
     plan, before = _read_run(run_dir)
     source_folder, folder = run_dir / FOLDER_NAME, output_dir / FOLDER_NAME
     config = replace(before, calling=config.calling, output=config.output, run=config.run)
-    parameters = {**read_parameters(source_folder), "settings": config.result_settings()}
+    parameters = {**read_parameters(source_folder), **setting_parameters(config)}
     claim_folder(output_dir, folder, parameters, is_resumed=False, is_forced=is_forced)
     source = ReadSource.of(source_folder, plan.samples)
     job = Job(config, source, plan.chemistry, source_folder, folder, 1, "cpu")

@@ -1,5 +1,6 @@
 """Open a run: check every file, meet the reads of BAM, FASTQ and signal, plan the contigs."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -69,12 +70,21 @@ class RunInputs:
         """Return the funnels as lines of text."""
         return [line for funnel in self.funnels for line in funnel.lines()]
 
-    def files(self) -> tuple[Path, ...]:
-        """Return every input file, each once."""
-        paths = [self.reference.path]
+    def files(self) -> dict[str, Path]:
+        """Return every input file by what it is for: sample, condition, kind and number."""
+        found = {"reference": self.reference.path}
         for sample in self.samples:
-            paths += [*sample.bam, *sample.signal, *sample.fastq, *filter(None, [sample.eventalign])]
-        return tuple(dict.fromkeys(paths))
+            owner = f"{'native' if sample.is_native else 'control'} sample {sample.name}"
+            tables = tuple(filter(None, [sample.eventalign]))
+            kinds = {"BAM": sample.bam, "signal": sample.signal, "FASTQ": sample.fastq, "eventalign": tables}
+            for kind, paths in kinds.items():
+                for number, path in enumerate(paths, start=1):
+                    found[f"{owner}, {kind} file {number}"] = path
+        return found
+
+    def table_digest(self) -> str:
+        """Return a digest of the reads table: which reads are used and where each record lies."""
+        return hashlib.blake2b(self.table.view(np.uint8).data, digest_size=16).hexdigest()
 
 
 def open_run(

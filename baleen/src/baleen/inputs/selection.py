@@ -90,7 +90,7 @@ def _subsample(samples: Sequence[SampleReads], n_contigs: int, config: ReadsConf
     """Mark what lies beyond ``subsample_n`` reads of each contig, its samples taken together."""
     of_contig = [_UsableByContig(sample, n_contigs) for sample in samples]
     n_reads = np.sum([usable.counts for usable in of_contig], axis=0)
-    for contig in np.flatnonzero(n_reads > config.subsample_n):
+    for contig in np.flatnonzero(n_reads > config.subsample_n).tolist():
         rows = [usable.rows(contig) for usable in of_contig]
         keys = [sample.keys[sample.read[r]] for sample, r in zip(samples, rows, strict=True)]
         hashes = hash_keys(np.concatenate(keys), config.seed)
