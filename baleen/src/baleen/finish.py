@@ -166,7 +166,7 @@ def _table_comments(parameters: Mapping[str, Any], plan: Plan) -> list[str]:
     """Return facts that hold for any number of threads, order, interruption or machine."""
     return [
         f"baleen {__version__}",
-        f"reference digest {parameters['inputs'][0]['digest']}",
+        f"reference digest {parameters['inputs']['reference']['digest']}",
         f"chemistry {plan.chemistry or 'unknown'}",
         f"parameters {parameter_hash(parameters)}",
         "position is 0-based",
