@@ -128,6 +128,12 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
+    fn clear(&mut self) {
+        self.one.clear();
+        self.two.clear();
+        self.wide.clear();
+    }
+
     /// Every query with every lane; neighbouring queries of similar length share a loop.
     fn against(
         &mut self,
@@ -136,9 +142,7 @@ impl Scratch {
         setup: Setup,
         emit: &mut impl FnMut(usize, usize, f32),
     ) {
-        self.one.columns.clear();
-        self.two.columns.clear();
-        self.wide.columns.clear();
+        self.clear();
         let mut rest = queries;
         while let [(first, a), others @ ..] = rest {
             rest = others;
@@ -159,9 +163,7 @@ impl Scratch {
 
     /// Every pair of lanes: lane `l` against lane `l + shift`, for half of the shifts.
     fn inside(&mut self, lanes: &[&[f32]], setup: Setup, emit: &mut impl FnMut(usize, usize, f32)) {
-        self.one.columns.clear();
-        self.two.columns.clear();
-        self.wide.columns.clear();
+        self.clear();
         let is_long = lanes[lanes.len() - 1].len() > LONG_SAMPLES;
         let mut shift = 1;
         while shift <= lanes.len() / 2 {
@@ -193,17 +195,36 @@ fn can_share(a: &[f32], b: &[f32], setup: Setup) -> bool {
 struct Buffers<T, const S: usize> {
     columns: Vec<Lanes<T>>,
     rows: Vec<[Lanes<T>; S]>,
+    /// Infinite between sweeps.
     edge: Vec<[Lanes<T>; S]>,
-    top: Vec<[Lanes<T>; S]>,
+    corner: [Lanes<T>; S],
+    border: [Lanes<T>; S],
+    last: Vec<[Lanes<T>; S]>,
+    /// The lanes twice, `[row][lane]`, so that a shifted load rotates them; ends aligned.
+    twice: Vec<[T; 2 * LANES]>,
 }
 
-impl<T, const S: usize> Default for Buffers<T, S> {
+impl<T: Real, const S: usize> Default for Buffers<T, S> {
     fn default() -> Self {
-        Self { columns: Vec::new(), rows: Vec::new(), edge: Vec::new(), top: Vec::new() }
+        Self {
+            columns: Vec::new(),
+            rows: Vec::new(),
+            edge: Vec::new(),
+            corner: [Lanes::ZERO; S],
+            border: [Lanes::ZERO; S],
+            last: Vec::new(),
+            twice: Vec::new(),
+        }
     }
 }
 
 impl<T: Real, const S: usize> Buffers<T, S> {
+    /// Forget the group of lanes.
+    fn clear(&mut self) {
+        self.columns.clear();
+        self.twice.clear();
+    }
+
     /// The same query in all lanes; `emit(stream, lane, distance)`.
     fn broadcast(
         &mut self,
@@ -217,14 +238,19 @@ impl<T: Real, const S: usize> Buffers<T, S> {
         for (s, query) in queries.iter().enumerate() {
             let padding = height - query.len();
             self.pad(s, 0..LANES, padding);
+            for row in &mut self.rows[..padding] {
+                row[s] = Lanes::INFINITE;
+            }
             for (row, &sample) in self.rows[padding..].iter_mut().zip(*query) {
                 row[s] = Lanes([T::from_sample(sample); LANES]);
             }
         }
         self.sweep(setup);
         for (s, query) in queries.iter().enumerate() {
-            for (lane, candidate) in lanes.iter().enumerate() {
-                emit(s, lane, self.distance(s, lane, (query.len(), candidate.len()), setup.options));
+            self.edge[(height - query.len()).max(1) - 1][s] = Lanes::INFINITE;
+            let distances = self.distances(s, lanes, |_| query.len(), setup.options);
+            for (lane, distance) in distances.into_iter().enumerate().take(lanes.len()) {
+                emit(s, lane, distance);
             }
         }
     }
@@ -240,27 +266,26 @@ impl<T: Real, const S: usize> Buffers<T, S> {
         let n = lanes.len();
         let height = lanes[n - 1].len();
         self.start(height, lanes, setup.options);
-        for (s, shift) in shifts.iter().enumerate() {
+        self.lay_out_twice(lanes);
+        let padding = |lane: usize, shift: usize| height - lanes[(lane + shift) % n].len();
+        for (s, &shift) in shifts.iter().enumerate() {
+            for (row, twice) in self.rows.iter_mut().zip(&self.twice) {
+                row[s].0.copy_from_slice(&twice[shift..shift + LANES]);
+            }
             for lane in 0..n {
-                let query = lanes[(lane + shift) % n];
-                let padding = height - query.len();
-                self.pad(s, lane..lane + 1, padding);
-                for (row, &sample) in self.rows[padding..].iter_mut().zip(query) {
-                    row[s].0[lane] = T::from_sample(sample);
-                }
+                self.pad(s, lane..lane + 1, padding(lane, shift));
             }
         }
         self.sweep(setup);
-        for (s, shift) in shifts.iter().enumerate() {
+        for (s, &shift) in shifts.iter().enumerate() {
+            for lane in 0..n {
+                self.edge[padding(lane, shift).max(1) - 1][s] = Lanes::INFINITE;
+            }
+            let distances = self.distances(s, lanes, |lane| lanes[(lane + shift) % n].len(), setup.options);
             // Half a turn meets every pair twice.
             let n_pairs = if 2 * shift == n { n / 2 } else { n };
-            for lane in 0..n_pairs {
-                let query = (lane + shift) % n;
-                emit(
-                    query,
-                    lane,
-                    self.distance(s, lane, (lanes[query].len(), lanes[lane].len()), setup.options),
-                );
+            for (lane, distance) in distances.into_iter().enumerate().take(n_pairs) {
+                emit((lane + shift) % n, lane, distance);
             }
         }
     }
@@ -268,46 +293,71 @@ impl<T: Real, const S: usize> Buffers<T, S> {
     /// Make room for `height` rows; the borders are those of a matrix without padding.
     fn start(&mut self, height: usize, lanes: &[&[f32]], options: Options) {
         if self.columns.is_empty() {
-            self.columns.resize(lanes[lanes.len() - 1].len(), Lanes([T::ZERO; LANES]));
+            let width = lanes[lanes.len() - 1].len();
+            self.columns.resize(width, Lanes::ZERO);
             for (lane, signal) in lanes.iter().enumerate() {
                 for (column, &sample) in self.columns.iter_mut().zip(*signal) {
                     column.0[lane] = T::from_sample(sample);
                 }
             }
+            let above = if options.open_start { Lanes::ZERO } else { Lanes::INFINITE };
+            self.border = [above; S];
+            self.last.resize(width, [Lanes::ZERO; S]);
         }
-        let above = if options.open_start { Lanes([T::ZERO; LANES]) } else { Lanes::INFINITE };
-        self.top.clear();
-        self.top.resize(self.columns.len() + 1, [above; S]);
-        self.top[0] = [Lanes([T::ZERO; LANES]); S];
-        self.edge.clear();
-        self.edge.resize(height, [Lanes::INFINITE; S]);
-        self.rows.clear();
+        self.corner = [Lanes::ZERO; S];
+        self.edge.resize(height.max(self.edge.len()), [Lanes::INFINITE; S]);
         self.rows.resize(height, [Lanes::INFINITE; S]);
     }
 
-    /// Put `padding` infinite rows above the first sample, so that all queries end in the last row:
-    /// the matrix then begins at the lower left of the padding.
+    /// Fill `twice`, unless this group is there already.
+    fn lay_out_twice(&mut self, lanes: &[&[f32]]) {
+        if !self.twice.is_empty() {
+            return;
+        }
+        let (n, height) = (lanes.len(), lanes[lanes.len() - 1].len());
+        self.twice.resize(height, [T::INFINITY; 2 * LANES]);
+        for (lane, signal) in lanes.iter().enumerate() {
+            for (row, &sample) in self.twice[height - signal.len()..].iter_mut().zip(*signal) {
+                row[lane] = T::from_sample(sample);
+                row[lane + n] = row[lane];
+            }
+        }
+    }
+
+    /// Let the matrix begin at the lower left of `padding` infinite rows, so that queries of
+    /// unequal length end in the same row.
     fn pad(&mut self, stream: usize, lanes: Range<usize>, padding: usize) {
         if padding > 0 {
-            self.top[0][stream].0[lanes.clone()].fill(T::INFINITY);
+            self.corner[stream].0[lanes.clone()].fill(T::INFINITY);
             self.edge[padding - 1][stream].0[lanes].fill(T::ZERO);
         }
     }
 
     fn sweep(&mut self, setup: Setup) {
-        let Self { columns, rows, edge, top } = self;
-        Sweep { rows, edge, columns, top }.run(setup.isa, setup.options.cost == Cost::Absolute);
+        let Self { columns, rows, edge, corner, border, last, .. } = self;
+        let sweep =
+            Sweep { rows, edge: &edge[..rows.len()], corner: *corner, border: *border, columns, last };
+        sweep.run(setup.isa, setup.options.cost == Cost::Absolute);
     }
 
-    /// Read one lane's result from the last row.
-    fn distance(&self, stream: usize, lane: usize, lengths: (usize, usize), options: Options) -> f32 {
-        let cell = |column: usize| self.top[column][stream].0[lane];
-        let end = if options.open_end {
-            (1..=lengths.1).map(cell).fold(T::INFINITY, |best, value| if value < best { value } else { best })
-        } else {
-            cell(lengths.1)
-        };
-        let total = lengths.0 + lengths.1;
-        end.finish(total, options)
+    /// Read the results of one stream from the last row.
+    #[inline]
+    fn distances(
+        &self,
+        stream: usize,
+        lanes: &[&[f32]],
+        query_length: impl Fn(usize) -> usize,
+        options: Options,
+    ) -> [f32; LANES] {
+        let mut ends = [T::ZERO; LANES];
+        let mut totals = [1; LANES];
+        for (lane, candidate) in lanes.iter().enumerate().take(LANES) {
+            let cell = |column: usize| self.last[column][stream].0[lane];
+            let end = candidate.len() - 1;
+            let least = |best, value| if value < best { value } else { best };
+            ends[lane] = if options.open_end { (0..end).map(cell).fold(cell(end), least) } else { cell(end) };
+            totals[lane] = (query_length(lane) + candidate.len()) as u32;
+        }
+        T::finish(ends, totals, options)
     }
 }

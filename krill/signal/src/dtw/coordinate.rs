@@ -10,7 +10,6 @@
 use super::blocks::{Scratch, Set, Setup, canonical_order};
 use super::{Options, Run};
 use crate::{Error, Result};
-use rayon::prelude::*;
 
 /// Fewer landmarks than this say nothing of a direction.
 const FEWEST_LANDMARKS: usize = 3;
@@ -63,13 +62,8 @@ pub fn coordinates(positions: Positions<'_>, is_landmark: &[bool], run: Run) -> 
         rest = others;
         jobs.push((&windows[start..end], &is_landmark[start..end], out));
     }
-    run.on_pool(|| {
-        jobs.into_par_iter().with_max_len(1).for_each_init(
-            Scratch::default,
-            |scratch, (windows, is_landmark, out)| {
-                one_position(windows, is_landmark, run, scratch, out);
-            },
-        );
+    run.for_each(jobs, |scratch, (windows, is_landmark, out)| {
+        one_position(windows, is_landmark, run, scratch, out);
     })?;
     Ok(result)
 }

@@ -43,18 +43,6 @@ pub struct Options {
     pub open_end: bool,
 }
 
-impl Options {
-    fn finish(self, sum: f32, total: usize) -> f32 {
-        let mean = if self.normalised { sum / total as f32 } else { sum };
-        if self.cost == Cost::Squared { mean.sqrt() } else { mean }
-    }
-
-    fn finish_wide(self, sum: f64, total: usize) -> f32 {
-        let mean = if self.normalised { sum / total as f64 } else { sum };
-        (if self.cost == Cost::Squared { mean.sqrt() } else { mean }) as f32
-    }
-}
-
 /// How a computation is carried out; none of it changes a bit of the result (but the portable
 /// path of x86-64 has no fused multiply-add and rounds twice).
 #[derive(Debug, Clone, Copy)]
@@ -66,10 +54,18 @@ pub struct Run {
 }
 
 impl Run {
-    /// Run `job` on a pool of this many threads.
-    fn on_pool<T: Send>(self, job: impl FnOnce() -> T + Send) -> Result<T> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
-        Ok(pool.map_err(pool_error)?.install(job))
+    /// Do every job, each thread with a scratch of its own.
+    fn for_each<J: Send>(self, jobs: Vec<J>, job: impl Fn(&mut Scratch, J) + Sync + Send) -> Result<()> {
+        if self.threads == 1 {
+            let mut scratch = Scratch::default();
+            for one in jobs {
+                job(&mut scratch, one);
+            }
+            return Ok(());
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build().map_err(pool_error)?;
+        pool.install(|| jobs.into_par_iter().with_max_len(1).for_each_init(Scratch::default, job));
+        Ok(())
     }
 }
 
@@ -84,13 +80,12 @@ pub fn pairwise(signals: &[&[f32]], options: Options, run: Run) -> Result<Vec<f3
     let n = signals.len();
     let set = Set::new(signals);
     let cells = zeros(n * n.saturating_sub(1) / 2);
+    let row_start: Vec<usize> = (0..n).map(|i| i * (2 * n - i - 1) / 2).collect();
     let setup = Setup { isa: run.isa, options };
-    run.on_pool(|| {
-        set.triangle_tasks().par_iter().with_max_len(1).for_each_init(Scratch::default, |scratch, task| {
-            set.run(task, &set, setup, scratch, &mut |i, j, distance| {
-                let (i, j) = (i.min(j), i.max(j));
-                cells[i * (2 * n - i - 1) / 2 + j - i - 1].store(distance.to_bits(), Ordering::Relaxed);
-            });
+    run.for_each(set.triangle_tasks(), |scratch, task| {
+        set.run(&task, &set, setup, scratch, &mut |i, j, distance| {
+            let (i, j) = (i.min(j), i.max(j));
+            cells[row_start[i] + j - i - 1].store(distance.to_bits(), Ordering::Relaxed);
         });
     })?;
     Ok(floats(cells))
@@ -103,15 +98,10 @@ pub fn cross(a: &[&[f32]], b: &[&[f32]], options: Options, run: Run) -> Result<V
     let (queries, candidates) = (Set::new(a), Set::new(b));
     let cells = zeros(a.len() * b.len());
     let setup = Setup { isa: run.isa, options };
-    run.on_pool(|| {
-        candidates.rectangle_tasks(&queries).par_iter().with_max_len(1).for_each_init(
-            Scratch::default,
-            |scratch, task| {
-                candidates.run(task, &queries, setup, scratch, &mut |i, j, distance| {
-                    cells[i * b.len() + j].store(distance.to_bits(), Ordering::Relaxed);
-                });
-            },
-        );
+    run.for_each(candidates.rectangle_tasks(&queries), |scratch, task| {
+        candidates.run(&task, &queries, setup, scratch, &mut |i, j, distance| {
+            cells[i * b.len() + j].store(distance.to_bits(), Ordering::Relaxed);
+        });
     })?;
     Ok(floats(cells))
 }

@@ -30,7 +30,12 @@ pub fn distance(a: &[f32], b: &[f32], options: Options) -> f32 {
     let end =
         if options.open_end { row.iter().copied().fold(f64::INFINITY, f64::min) } else { row[b.len() - 1] };
     let total = if options.normalised { a.len() + b.len() } else { 1 };
-    if is_long { options.finish_wide(end, total) } else { options.finish(end as f32, total) }
+    match (is_long, options.cost) {
+        (true, Cost::Squared) => (end / total as f64).sqrt() as f32,
+        (true, Cost::Absolute) => (end / total as f64) as f32,
+        (false, Cost::Squared) => (end as f32 / total as f32).sqrt(),
+        (false, Cost::Absolute) => end as f32 / total as f32,
+    }
 }
 
 fn narrow(x: f32, y: f32, best: f32, cost: Cost) -> f32 {

@@ -6,7 +6,7 @@
 //! min + fma, so AVX-512 runs two streams (two queries) per loop; on narrower units one vector of
 //! 16 is several registers, which gives the same overlap.
 
-use super::Options;
+use super::{Cost, Options};
 use crate::Isa;
 use crate::isa::Kernel;
 
@@ -25,11 +25,12 @@ pub(super) trait Real: Copy + PartialOrd + Send + Sync + 'static {
     fn from_sample(sample: f32) -> Self;
     fn square_plus<const FUSED: bool>(a: Self, b: Self, best: Self) -> Self;
     fn absolute_plus(a: Self, b: Self, best: Self) -> Self;
-    fn finish(self, total: usize, options: Options) -> f32;
+    /// Turn sums over so many samples into distances.
+    fn finish(sums: [Self; LANES], totals: [u32; LANES], options: Options) -> [f32; LANES];
 }
 
 macro_rules! real {
-    ($type:ty, $finish:ident) => {
+    ($type:ty) => {
         impl Real for $type {
             const INFINITY: Self = <$type>::INFINITY;
             const ZERO: Self = 0.0;
@@ -51,18 +52,26 @@ macro_rules! real {
                 (a - b).abs() + best
             }
 
-            fn finish(self, total: usize, options: Options) -> f32 {
-                options.$finish(self, total)
+            #[inline]
+            fn finish(mut sums: [Self; LANES], totals: [u32; LANES], options: Options) -> [f32; LANES] {
+                if options.normalised {
+                    sums.iter_mut().zip(totals).for_each(|(sum, total)| *sum /= total as $type);
+                }
+                if options.cost == Cost::Squared {
+                    sums = sums.map(<$type>::sqrt);
+                }
+                sums.map(|distance| distance as f32)
             }
         }
     };
 }
 
-real!(f32, finish);
-real!(f64, finish_wide);
+real!(f32);
+real!(f64);
 
 impl<T: Real> Lanes<T> {
     pub(super) const INFINITE: Self = Self([T::INFINITY; LANES]);
+    pub(super) const ZERO: Self = Self([T::ZERO; LANES]);
 
     #[inline(always)]
     fn min(self, other: Self) -> Self {
@@ -87,16 +96,20 @@ impl<T: Real> Lanes<T> {
     }
 }
 
-/// The matrix cells of `S` queries against one group of candidates.
+/// The matrix cells of `S` queries against one group of candidates; `D[-1]` is outside, above.
 pub(super) struct Sweep<'a, T, const S: usize> {
     /// Samples of the queries, `[row][stream][lane]`.
     pub(super) rows: &'a [[Lanes<T>; S]],
     /// `D[row][-1]`, same layout.
     pub(super) edge: &'a [[Lanes<T>; S]],
+    /// `D[-1][-1]`.
+    pub(super) corner: [Lanes<T>; S],
+    /// `D[-1][column]`, the same for all columns.
+    pub(super) border: [Lanes<T>; S],
     /// Samples of the candidates, `[column][lane]`.
     pub(super) columns: &'a [Lanes<T>],
-    /// In: `D[-1][-1..]`; out: the last row, `D[rows - 1][-1..]`; one longer than `columns`.
-    pub(super) top: &'a mut [[Lanes<T>; S]],
+    /// Out: the last row, `D[rows - 1][column]`; before, the lowest row of each block.
+    pub(super) last: &'a mut [[Lanes<T>; S]],
 }
 
 impl<T: Real, const S: usize> Sweep<'_, T, S> {
@@ -104,11 +117,11 @@ impl<T: Real, const S: usize> Sweep<'_, T, S> {
     pub(super) fn run(self, isa: Isa, absolute: bool) {
         match isa {
             Isa::Avx512 => isa.run(Rows::<_, S, 6, true> { sweep: self, absolute }),
-            Isa::Avx2 => isa.run(Rows::<_, S, 4, true> { sweep: self, absolute }),
+            Isa::Avx2 => isa.run(Rows::<_, S, 5, true> { sweep: self, absolute }),
             Isa::Scalar if cfg!(target_arch = "aarch64") => {
                 isa.run(Rows::<_, S, 6, true> { sweep: self, absolute });
             }
-            Isa::Scalar => isa.run(Rows::<_, S, 2, false> { sweep: self, absolute }),
+            Isa::Scalar => isa.run(Rows::<_, S, 3, false> { sweep: self, absolute }),
         }
     }
 
@@ -117,31 +130,45 @@ impl<T: Real, const S: usize> Sweep<'_, T, S> {
     fn blocks<const MOST: usize, const ABSOLUTE: bool, const FUSED: bool>(&mut self) {
         let n_blocks = self.rows.len().div_ceil(MOST);
         let (height, n_higher) = (self.rows.len() / n_blocks, self.rows.len() % n_blocks);
-        let mut start = 0;
-        for i in 0..n_blocks {
+        let first = height + usize::from(n_higher > 0);
+        self.block_of::<MOST, true, ABSOLUTE, FUSED>(0, first);
+        let mut start = first;
+        for i in 1..n_blocks {
             let height = height + usize::from(i < n_higher);
-            match height.min(MOST) {
-                1 => self.block::<1, ABSOLUTE, FUSED>(start),
-                2 => self.block::<2, ABSOLUTE, FUSED>(start),
-                3 => self.block::<3, ABSOLUTE, FUSED>(start),
-                4 => self.block::<4, ABSOLUTE, FUSED>(start),
-                5 => self.block::<5, ABSOLUTE, FUSED>(start),
-                _ => self.block::<6, ABSOLUTE, FUSED>(start),
-            }
+            self.block_of::<MOST, false, ABSOLUTE, FUSED>(start, height);
             start += height;
         }
     }
 
     #[inline(always)]
-    fn block<const R: usize, const ABSOLUTE: bool, const FUSED: bool>(&mut self, start: usize) {
-        let rows: &[[Lanes<T>; S]; R] = self.rows[start..].first_chunk().expect("blocks lie inside the rows");
-        let mut left: [[Lanes<T>; S]; R] =
-            *self.edge[start..].first_chunk().expect("blocks lie inside the rows");
-        let (first, top) = self.top.split_first_mut().expect("top is one longer than the columns");
-        let mut corner = std::mem::replace(first, left[R - 1]);
-        for (column, top) in self.columns.iter().zip(top) {
-            let mut diagonal = std::mem::replace(&mut corner, *top);
-            let mut up = *top;
+    fn block_of<const MOST: usize, const FIRST: bool, const ABSOLUTE: bool, const FUSED: bool>(
+        &mut self,
+        start: usize,
+        height: usize,
+    ) {
+        match height.min(MOST) {
+            1 => self.block::<1, FIRST, ABSOLUTE, FUSED>(start),
+            2 => self.block::<2, FIRST, ABSOLUTE, FUSED>(start),
+            3 => self.block::<3, FIRST, ABSOLUTE, FUSED>(start),
+            4 => self.block::<4, FIRST, ABSOLUTE, FUSED>(start),
+            5 => self.block::<5, FIRST, ABSOLUTE, FUSED>(start),
+            _ => self.block::<6, FIRST, ABSOLUTE, FUSED>(start),
+        }
+    }
+
+    /// Compute `R` rows; `last` holds the row above them, afterwards their lowest.
+    #[inline(always)]
+    fn block<const R: usize, const FIRST: bool, const ABSOLUTE: bool, const FUSED: bool>(
+        &mut self,
+        start: usize,
+    ) {
+        // Copies, so that the compiler sees that writing `last` does not change them.
+        let rows: [[Lanes<T>; S]; R] = *self.rows[start..].first_chunk().expect("inside the rows");
+        let mut left: [[Lanes<T>; S]; R] = *self.edge[start..].first_chunk().expect("inside the rows");
+        let mut corner = if FIRST { self.corner } else { self.edge[start - 1] };
+        for (column, last) in self.columns.iter().zip(&mut *self.last) {
+            let mut up = if FIRST { self.border } else { *last };
+            let mut diagonal = std::mem::replace(&mut corner, up);
             for r in 0..R {
                 for s in 0..S {
                     let best = left[r][s].min(diagonal[s]).min(up[s]);
@@ -150,7 +177,7 @@ impl<T: Real, const S: usize> Sweep<'_, T, S> {
                     left[r][s] = up[s];
                 }
             }
-            *top = up;
+            *last = up;
         }
     }
 }
