@@ -94,7 +94,7 @@ def score_group(job: Job, group: Group) -> GroupOutcome:
             evidence, counts = score_contig(task, job, clock)
         except (OutputError, MemoryError):
             raise  # not the contig's fault
-        except Exception as error:  # noqa: BLE001  # one contig must not cost the others; it is reported, exit 6
+        except (Exception, krill.PanicException) as error:  # noqa: BLE001  # reported, exit 6
             failed[task.contig] = f"{type(error).__name__}: {error}".replace("\n", "; ")
             continue
         tables[f"{number:06d}"] = evidence.to_arrays()

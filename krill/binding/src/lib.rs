@@ -10,6 +10,7 @@ mod reads;
 mod signal_codec;
 
 use pyo3::exceptions::PyValueError;
+use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 
 /// Turn an engine error into the exception the Python layer documents.
@@ -21,6 +22,7 @@ fn value_error(error: krill_signal::Error) -> PyErr {
 #[pymodule]
 fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("PanicException", module.py().get_type::<PanicException>())?;
     dtw::register(module)?;
     module.add_function(wrap_pyfunction!(align::align_batch, module)?)?;
     module.add_function(wrap_pyfunction!(signal_codec::decode_svb_zd, module)?)?;

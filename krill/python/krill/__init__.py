@@ -3,7 +3,7 @@
 Arrays in, arrays out. Knows reads and signals, nothing of modification calling.
 """
 
-from krill._krill import __version__
+from krill._krill import PanicException, __version__
 from krill.align import align
 from krill.devices import Device, devices
 from krill.dtw import (
@@ -20,6 +20,7 @@ from krill.ragged import Ragged
 from krill.reads.batch import Alignments, ReadBatch, ReadStatus
 
 __all__ = [
+    "PanicException",
     "Alignments",
     "Device",
     "DeviceError",

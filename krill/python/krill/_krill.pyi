@@ -13,6 +13,7 @@ from krill.reads.batch import ReadBatch
 
 __all__ = [
     "DtwSetup",
+    "PanicException",
     "PumpReport",
     "__version__",
     "align_batch",
@@ -36,6 +37,9 @@ _I64 = npt.NDArray[np.int64]
 _Bool = npt.NDArray[np.bool_]
 
 __version__: str
+
+class PanicException(BaseException):
+    """The engine broke one of its own promises: a bug, whatever the input."""
 
 @final
 class DtwSetup:
