@@ -1,6 +1,7 @@
 //! `krill.grid`: mixture evidence of many rows.
 
 use crate::value_error;
+use krill_signal::gain::Starts;
 use krill_signal::grid::{Evidence, Grid, Measurements};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
@@ -68,6 +69,26 @@ fn mixture_evidence<'py>(
     ))
 }
 
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "flat arguments at the native edge")]
+#[expect(clippy::needless_pass_by_value, reason = "how PyO3 hands arrays over")]
+fn mixture_gain<'py>(
+    py: Python<'py>,
+    values: PyReadonlyArray1<'py, f32>,
+    precision: PyReadonlyArray1<'py, f32>,
+    is_first: PyReadonlyArray1<'py, bool>,
+    rows: usize,
+    starts: (Vec<f32>, Vec<f32>, f32, usize),
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let (shifts, shares, shift_variance, steps) = starts;
+    let starts = Starts { shifts, shares, shift_variance, steps };
+    let (values, precision) = (values.as_slice()?, precision.as_slice()?);
+    let data = Measurements::new(rows, values, precision, is_first.as_slice()?).map_err(value_error)?;
+    let gains = py.detach(|| in_pool(threads, || starts.gains(data)))?.map_err(value_error)?;
+    Ok(gains.into_pyarray(py))
+}
+
 /// Run in a thread pool of this call's own, so that processes do not oversubscribe.
 fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> PyResult<T> {
     let pool = rayon::ThreadPoolBuilder::new()
@@ -79,5 +100,6 @@ fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> PyResult
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(mixture_evidence, module)?)?;
+    module.add_function(wrap_pyfunction!(mixture_gain, module)?)?;
     Ok(())
 }

@@ -28,6 +28,7 @@ __all__ = [
     "fastq_unpad",
     "instruction_sets",
     "mixture_evidence",
+    "mixture_gain",
     "pump_copy",
 ]
 
@@ -108,3 +109,12 @@ def fastq_check(path: Path) -> tuple[int, int, int]:
 
 def available_threads() -> int:
     """Cores this process may use: affinity and cgroup quota, not the cores of the host."""
+
+def mixture_gain(
+    values: _F32,
+    precision: _F32,
+    is_first: npt.NDArray[np.bool_],
+    rows: int,
+    starts: tuple[tuple[float, ...], tuple[float, ...], float, int],
+    threads: int,
+) -> npt.NDArray[np.float64]: ...

@@ -53,6 +53,30 @@ impl<'a> Measurements<'a> {
         Ok(Self { rows, values, precision, is_first })
     }
 
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Values and precisions of `row` in the first group.
+    pub(crate) fn first_group(&self, row: usize) -> (Vec<f32>, Vec<f32>) {
+        self.present(row, true).unzip()
+    }
+
+    /// Values and precisions of `row` in the second group.
+    pub(crate) fn second_group(&self, row: usize) -> impl Iterator<Item = (f32, f32)> {
+        self.present(row, false)
+    }
+
+    fn present(&self, row: usize, first: bool) -> impl Iterator<Item = (f32, f32)> {
+        let n = self.is_first.len();
+        (0..n).filter_map(move |column| {
+            let at = row * n + column;
+            let is_here = self.precision[at] > 0.0 && self.is_first[column] == first;
+            is_here.then(|| (self.values[at], self.precision[at]))
+        })
+    }
+
     /// Columns of `row` in the given group that hold a measurement.
     fn group(&self, row: usize, first: bool) -> Group {
         let n = self.is_first.len();

@@ -6,6 +6,7 @@
 pub mod align;
 pub mod dtw;
 pub mod error;
+pub mod gain;
 pub mod grid;
 pub mod isa;
 mod lanes;

@@ -4,7 +4,7 @@ import numpy as np
 
 from baleen.calling.footprint import Shifts, control_center
 from baleen.data import F32, Bool
-from krill.grid import Grid, MixtureEvidence, mixture_evidence
+from krill.grid import Grid, MixtureEvidence, Starts, mixture_evidence, mixture_gain
 
 _SHIFT_SIZES_PA = (1.0, 1.7, 2.5, 3.5, 4.5, 6.0, 8.0, 10.0)
 
@@ -34,6 +34,19 @@ def site_evidence(
         GRID,
         members=members,
     )
+
+
+def site_gain(shifts: Shifts, is_native: Bool, rows: np.ndarray) -> F32:
+    """Return the log likelihood gained by shifted natives, comparable between neighbours.
+
+    Precisions are without each position's own noise factor, so that neighbours, which share
+    samples, are held against the same null.
+    """
+    gain = mixture_gain(shifts.value[rows], shifts.plain_precision[rows], is_native, STARTS)
+    return np.asarray(gain, np.float32)
+
+
+STARTS = Starts()
 
 
 def share_mean(posterior: F32) -> F32:

@@ -78,8 +78,9 @@ def score_signal(
     shifts, difference = _shifts(level, is_native, kmer)
     rows, _ = _tested_rows(shifts, is_native)
     observed = mixture.site_evidence(shifts, is_native, rows, members=True)
+    gain = mixture.site_gain(shifts, is_native, rows)
     nulls = [_relabelled(level, rng.permutation(is_native), kmer) for _ in range(config.permutations)]
-    return _assemble(shifts, difference, rows, observed, is_native, nulls)
+    return _assemble(shifts, difference, rows, (observed, gain), is_native, nulls)
 
 
 def _shifts(level: Table, is_native: Bool, kmer: npt.NDArray[np.int64]) -> tuple[footprint.Shifts, F32]:
@@ -121,10 +122,11 @@ def _assemble(
     shifts: footprint.Shifts,
     difference: F32,
     rows: npt.NDArray[np.int64],
-    observed: MixtureEvidence,
+    scores: tuple[MixtureEvidence, F32],
     is_native: Bool,
     nulls: list[tuple[npt.NDArray[np.float64], I32]],
 ) -> SignalScores:
+    observed, gain = scores
     p = len(shifts.value)
     present = shifts.precision > 0
     tested = np.zeros(p, np.bool_)
@@ -152,6 +154,6 @@ def _assemble(
         share_high=spread(high),
         shift_pa=spread(observed.shift @ np.asarray(mixture.GRID.shifts, np.float32)),
         level_difference=spread(difference[rows]),
-        gain=spread(observed.log_ratio),
+        gain=spread(gain),
         p_mod=members,
     )

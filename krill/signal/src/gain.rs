@@ -1,0 +1,154 @@
+//! Log likelihood that a second component gains, by EM: quick, and comparable between rows
+//! that share measurements. Knows numbers only; called through `krill.grid`.
+
+use crate::grid::Measurements;
+use crate::isa::{Isa, Kernel};
+use crate::lanes::{LANES, Product, exp};
+use crate::{Error, Result};
+use rayon::prelude::*;
+
+/// Where the EM starts and how strongly it holds the shift to zero.
+#[derive(Debug, Clone)]
+pub struct Starts {
+    /// First shifts, in standard deviations of the first group.
+    pub shifts: Vec<f32>,
+    /// First share of each start.
+    pub shares: Vec<f32>,
+    /// Variance of the shift's normal prior, in squared units of the values.
+    pub shift_variance: f32,
+    /// EM steps from each start.
+    pub steps: usize,
+}
+
+/// Measurements of a row, padded; precision 0 = padding.
+struct Row {
+    values: Vec<f32>,
+    precision: Vec<f32>,
+    other_sum: f32,       // sum of precision * value of the second group
+    other_precision: f32, // sum of its precision
+}
+
+/// Sums of the first group that one step needs.
+#[derive(Default, Clone, Copy)]
+struct Sums {
+    members: f32,
+    precision: f32, // of members
+    value: f32,     // precision * value of members
+    count: f32,
+}
+
+impl Row {
+    fn of(data: &Measurements<'_>, index: usize) -> Self {
+        let (values, precision) = data.first_group(index);
+        let (mut sum, mut total) = (0.0, 0.0);
+        for (value, h) in data.second_group(index) {
+            sum += h * value;
+            total += h;
+        }
+        let padded = values.len().next_multiple_of(LANES);
+        let pad = |mut v: Vec<f32>| {
+            v.resize(padded, 0.0);
+            v
+        };
+        Self { values: pad(values), precision: pad(precision), other_sum: sum, other_precision: total }
+    }
+
+    /// Add up members of the shifted component, and the log likelihood ratio of the first group.
+    #[inline(always)]
+    fn step(&self, center: f32, shift: f32, share: f32) -> (Sums, f64) {
+        let mut lanes = [[0.0_f32; LANES]; 4];
+        let mut product = Product::new();
+        let blocks = self.values.chunks_exact(LANES).zip(self.precision.chunks_exact(LANES));
+        for (values, precision) in blocks {
+            let mut factor = [1.0; LANES];
+            for i in 0..LANES {
+                let h = precision[i];
+                let live = if h > 0.0 { 1.0 } else { 0.0 };
+                // ln density ratio, held where the exponential stays finite
+                let log_ratio = (shift * h * (values[i] - center - 0.5 * shift)).clamp(-60.0, 20.0);
+                let weighted = share * exp(log_ratio);
+                let mixed = 1.0 - share + weighted;
+                let member = live * weighted / mixed;
+                lanes[0][i] += member;
+                lanes[1][i] += member * h;
+                lanes[2][i] += member * h * values[i];
+                lanes[3][i] += live;
+                factor[i] = live * mixed + (1.0 - live);
+            }
+            product.multiply(&factor);
+        }
+        let [members, precision, value, count] = lanes.map(|lane| lane.iter().sum());
+        (Sums { members, precision, value, count }, product.ln())
+    }
+
+    /// Best gain over all starts.
+    #[inline(always)]
+    fn gain(&self, starts: &Starts) -> f64 {
+        let total: f32 = self.precision.iter().sum();
+        let pairs = || self.values.iter().zip(&self.precision);
+        let sum: f32 = pairs().map(|(value, h)| value * h).sum();
+        let all = total + self.other_precision;
+        if total <= 0.0 || all <= 0.0 {
+            return 0.0;
+        }
+        let pooled = (sum + self.other_sum) / all;
+        let mean = sum / total;
+        let n = pairs().filter(|(_, h)| **h > 0.0).count() as f32;
+        let square: f32 = pairs().map(|(value, h)| h * (value - mean) * (value - mean)).sum();
+        let unit = (square / total).sqrt().max((n / total).sqrt());
+        let first_center =
+            if self.other_precision > 0.0 { self.other_sum / self.other_precision } else { pooled };
+        let mut best = 0.0_f64;
+        for (&start, &start_share) in starts.shifts.iter().zip(&starts.shares) {
+            let (mut center, mut shift, mut share) = (first_center, start * unit, start_share);
+            for _ in 0..starts.steps {
+                let (sums, _) = self.step(center, shift, share);
+                center = (sum + self.other_sum - shift * sums.precision) / all;
+                shift =
+                    (sums.value - center * sums.precision) / (sums.precision + 1.0 / starts.shift_variance);
+                share = ((sums.members + 1e-3) / (sums.count + 2e-3)).clamp(1e-4, 0.9999);
+            }
+            let (_, ratio) = self.step(center, shift, share);
+            let moved = self.moved(sum, total, pooled, center);
+            let prior = -0.5 * f64::from(shift * shift / starts.shift_variance);
+            best = best.max(ratio + moved + prior);
+        }
+        best
+    }
+
+    /// ln likelihood of all measurements without shift, at `center` less at `pooled`.
+    fn moved(&self, sum: f32, total: f32, pooled: f32, center: f32) -> f64 {
+        let (sum, total) = (f64::from(sum + self.other_sum), f64::from(total + self.other_precision));
+        let (pooled, center) = (f64::from(pooled), f64::from(center));
+        (center - pooled) * sum - 0.5 * (center * center - pooled * pooled) * total
+    }
+}
+
+struct GainKernel<'a> {
+    row: &'a Row,
+    starts: &'a Starts,
+}
+
+impl Kernel for GainKernel<'_> {
+    type Output = f64;
+    #[inline(always)]
+    fn run(self) -> f64 {
+        self.row.gain(self.starts)
+    }
+}
+
+impl Starts {
+    /// Gain of every row: ln P(data | first group mixed) - ln P(data | nothing shifted), at the best
+    /// of the starts, with the prior of the shift; at least 0.
+    pub fn gains(&self, data: Measurements<'_>) -> Result<Vec<f64>> {
+        if !(self.shift_variance > 0.0) {
+            let problem = format!("must be above 0, not {}", self.shift_variance);
+            return Err(Error::Argument { name: "shift_variance", problem });
+        }
+        let isa = Isa::selected()?;
+        Ok((0..data.rows())
+            .into_par_iter()
+            .map(|i| isa.run(GainKernel { row: &Row::of(&data, i), starts: self }))
+            .collect())
+    }
+}
