@@ -33,6 +33,9 @@ format: $(VENV)/.dev ## rewrite the code in the project's style
 golden: setup $(VENV)/.dev ## rewrite the golden files of the command line tests
 	$(BIN)/python -m pytest -q tests/test_cli.py --rewrite-golden
 
+docs: setup ## write the reference pages from the code
+	$(BIN)/python docs/generate.py
+
 bench: setup $(VENV)/.bench ## run the benchmarks (minutes)
 	$(BIN)/python -m benchmarks.kernels
 
