@@ -27,7 +27,7 @@ def _command_line() -> Iterator[str]:
     yield "# Command line"
     yield ""
     yield "Generated from the code by `make docs`."
-    yield "Every setting can also be given in the environment (`BALEEN_<NAME>`) or in a TOML file (`--config`)."
+    yield "Settings can also be given in the environment (`BALEEN_<NAME>`) or in a TOML file (`--config`)."
     yield ""
     yield "| exit code | means |"
     yield "| --- | --- |"

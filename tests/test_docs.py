@@ -39,9 +39,8 @@ def shown_commands() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
         for block in re.findall(r"```(?:sh|bash|console)?\n(.*?)```", page.read_text(), re.DOTALL):
-            for line in block.replace("\\\n", " ").splitlines():
-                if re.match(r"\s*(\$ )?baleen ", line):
-                    found.append((str(page.relative_to(ROOT)), line.strip().removeprefix("$ ")))
+            lines = [line.strip().removeprefix("$ ") for line in block.replace("\\\n", " ").splitlines()]
+            found += [(str(page.relative_to(ROOT)), line) for line in lines if line.startswith("baleen ")]
     return found
 
 
