@@ -3,7 +3,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "PyO3 hands arrays over by value")]
 
 use crate::value_error;
-use krill_signal::dtw::{self, Cost, Options, Positions, Run};
+use krill_signal::dtw::{self, Cost, Options, Positions, Role, Run};
 use krill_signal::{Isa, Ragged};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
@@ -70,23 +70,51 @@ fn dtw_definition(a: Values<'_>, b: Values<'_>, setup: &DtwSetup) -> PyResult<f3
     Ok(dtw::scalar::distance(a.as_slice()?, b.as_slice()?, setup.options))
 }
 
-#[pyfunction]
-fn dtw_coordinate<'py>(
-    py: Python<'py>,
-    signal: Values<'py>,
-    windows: (Offsets<'py>, Offsets<'py>, Offsets<'py>),
-    is_landmark: PyReadonlyArray1<'py, bool>,
-    setup: &DtwSetup,
-) -> PyResult<Floats<'py>> {
-    let (start, end, offsets) = &windows;
-    let positions = Positions {
+/// Start and end of each window, windows of each position.
+type Intervals<'py> = (Offsets<'py>, Offsets<'py>, Offsets<'py>);
+
+fn positions<'a>(signal: &'a Values<'_>, intervals: &'a Intervals<'_>) -> PyResult<Positions<'a>> {
+    let (start, end, offsets) = intervals;
+    Ok(Positions {
         signal: signal.as_slice()?,
         start: start.as_slice()?,
         end: end.as_slice()?,
         offsets: offsets.as_slice()?,
-    };
+    })
+}
+
+#[pyfunction]
+fn dtw_coordinate<'py>(
+    py: Python<'py>,
+    signal: Values<'py>,
+    intervals: Intervals<'py>,
+    is_landmark: PyReadonlyArray1<'py, bool>,
+    setup: &DtwSetup,
+) -> PyResult<Floats<'py>> {
+    let positions = positions(&signal, &intervals)?;
     let is_landmark = is_landmark.as_slice()?;
     let found = py.detach(|| dtw::coordinates(positions, is_landmark, setup.run)).map_err(value_error)?;
+    Ok(found.into_pyarray(py))
+}
+
+/// `roles`: is query, is reference, fold. Rows of `SUMMARY_HEAD + n_nearest` numbers.
+#[pyfunction]
+fn dtw_summary<'py>(
+    py: Python<'py>,
+    signal: Values<'py>,
+    intervals: Intervals<'py>,
+    roles: (PyReadonlyArray1<'py, bool>, PyReadonlyArray1<'py, bool>, Offsets<'py>),
+    n_nearest: usize,
+    setup: &DtwSetup,
+) -> PyResult<Floats<'py>> {
+    let positions = positions(&signal, &intervals)?;
+    let (is_query, is_reference, fold) = (roles.0.as_slice()?, roles.1.as_slice()?, roles.2.as_slice()?);
+    let flags = is_query.iter().zip(is_reference).zip(fold);
+    let roles: Vec<Role> =
+        flags.map(|((&is_query, &is_reference), &fold)| Role { is_query, is_reference, fold }).collect();
+    let found = py
+        .detach(|| dtw::summaries(positions, &roles, n_nearest, setup.options, setup.run))
+        .map_err(value_error)?;
     Ok(found.into_pyarray(py))
 }
 
@@ -107,6 +135,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(dtw_cross, module)?)?;
     module.add_function(wrap_pyfunction!(dtw_definition, module)?)?;
     module.add_function(wrap_pyfunction!(dtw_coordinate, module)?)?;
+    module.add_function(wrap_pyfunction!(dtw_summary, module)?)?;
     module.add_function(wrap_pyfunction!(instruction_sets, module)?)?;
     Ok(())
 }

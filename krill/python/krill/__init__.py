@@ -8,11 +8,14 @@ from krill.align import align
 from krill.devices import Device, devices
 from krill.dtw import (
     DtwOptions,
+    DtwSummary,
     SignalWindows,
+    WindowRoles,
     dtw_coordinate,
     dtw_cross,
     dtw_distance,
     dtw_pairwise,
+    dtw_summary,
 )
 from krill.errors import DeviceError, DeviceMemoryError, FormatError, KrillError
 from krill.pore_model import PoreModel
@@ -26,6 +29,7 @@ __all__ = [
     "DeviceError",
     "DeviceMemoryError",
     "DtwOptions",
+    "DtwSummary",
     "FormatError",
     "KrillError",
     "PoreModel",
@@ -33,11 +37,13 @@ __all__ = [
     "ReadBatch",
     "ReadStatus",
     "SignalWindows",
+    "WindowRoles",
     "__version__",
     "devices",
     "dtw_coordinate",
     "dtw_cross",
     "dtw_distance",
     "dtw_pairwise",
+    "dtw_summary",
     "align",
 ]

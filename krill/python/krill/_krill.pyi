@@ -23,6 +23,7 @@ __all__ = [
     "dtw_cross",
     "dtw_definition",
     "dtw_pairwise",
+    "dtw_summary",
     "fastq_check",
     "fastq_pad",
     "fastq_unpad",
@@ -50,7 +51,14 @@ def dtw_pairwise(values: _F32, offsets: _I64, setup: DtwSetup) -> _F32: ...
 def dtw_cross(a: tuple[_F32, _I64], b: tuple[_F32, _I64], setup: DtwSetup) -> _F32: ...
 def dtw_definition(a: _F32, b: _F32, setup: DtwSetup) -> float: ...
 def dtw_coordinate(
-    signal: _F32, windows: tuple[_I64, _I64, _I64], is_landmark: _Bool, setup: DtwSetup
+    signal: _F32, intervals: tuple[_I64, _I64, _I64], is_landmark: _Bool, setup: DtwSetup
+) -> _F32: ...
+def dtw_summary(
+    signal: _F32,
+    intervals: tuple[_I64, _I64, _I64],
+    roles: tuple[_Bool, _Bool, _I64],
+    n_nearest: int,
+    setup: DtwSetup,
 ) -> _F32: ...
 def instruction_sets() -> list[str]: ...
 def align_batch(

@@ -87,6 +87,9 @@ class SignalWindows:
     def __len__(self) -> int:
         return len(self.start)
 
+    def _intervals(self) -> tuple[I64, I64, I64]:
+        return self.start, self.end, self.position_offsets
+
 
 def dtw_distance(a: npt.ArrayLike, b: npt.ArrayLike, *, options: DtwOptions = CLOSED) -> float:
     """Return the distance of two signals.
@@ -135,9 +138,7 @@ def dtw_pairwise(
         If the device cannot be had.
     """
     require_device(device)
-    if options.open_start or options.open_end:
-        msg = "open ends make the distance depend on the order of a pair; use dtw_cross"
-        raise ValueError(msg)
+    _refuse_open_ends(options)
     return _krill.dtw_pairwise(*_arrays("signals", signals), options._setup(threads))
 
 
@@ -205,11 +206,106 @@ def dtw_coordinate(
     """
     require_device(device)
     mask = np.ascontiguousarray(is_landmark, np.bool_)
-    if mask.shape != windows.start.shape:
-        msg = f"is_landmark has shape {mask.shape}; there are {len(windows)} windows"
+    _check_labels("is_landmark", mask, windows)
+    setup = DtwOptions(normalised=True)._setup(threads)
+    return _krill.dtw_coordinate(windows.signal, windows._intervals(), mask, setup)
+
+
+@dataclass(frozen=True)
+class WindowRoles:
+    """Which windows are described, and by their distances to which others.
+
+    Natives as queries and controls as both give native x control and control x control and
+    nothing else; all windows as both give every pair.
+
+    Parameters
+    ----------
+    is_query, is_reference
+        bool, shape ``(w,)``.
+    fold
+        Windows of one fold are no references to each other, int64, shape ``(w,)``;
+        ``numpy.arange(w)`` leaves out the window itself alone.
+    """
+
+    is_query: npt.NDArray[np.bool_]
+    is_reference: npt.NDArray[np.bool_]
+    fold: I64
+
+
+@dataclass(frozen=True)
+class DtwSummary:
+    """Each window's distances to the references of its position outside its fold.
+
+    Parameters
+    ----------
+    mean, median
+        float32, shape ``(w,)``; NaN without references and for windows that are no queries.
+    count
+        Number of distances, int32, shape ``(w,)``; 0 for windows that are no queries.
+    nearest
+        The smallest distances, rising, float32, shape ``(w, n_nearest)``; NaN where there are fewer.
+    """
+
+    mean: F32
+    median: F32
+    count: npt.NDArray[np.int32]
+    nearest: F32
+
+
+def dtw_summary(
+    windows: SignalWindows,
+    roles: WindowRoles,
+    *,
+    n_nearest: int = 5,
+    threads: int = 1,
+    device: str = "cpu",
+    options: DtwOptions = CLOSED,
+) -> DtwSummary:
+    """Return what each window's distances to others of its position amount to.
+
+    No matrix leaves the engine; a pair is computed once, and only if it is needed.
+
+    Parameters
+    ----------
+    windows
+        ``w`` windows.
+    roles
+        Which pairs are wanted.
+    n_nearest
+        How many of the smallest distances to keep.
+    threads, device, options
+        As in `dtw_pairwise`.
+
+    Raises
+    ------
+    ValueError
+        If a window is empty, outside the signal, or has a sample that is not finite; names it.
+    DeviceError
+        If the device cannot be had.
+    """
+    require_device(device)
+    _refuse_open_ends(options)
+    flags = [np.ascontiguousarray(x, np.bool_) for x in (roles.is_query, roles.is_reference)]
+    fold = np.ascontiguousarray(roles.fold, np.int64)
+    for name, labels in (("is_query", flags[0]), ("is_reference", flags[1]), ("fold", fold)):
+        _check_labels(name, labels, windows)
+    rows = _krill.dtw_summary(
+        windows.signal, windows._intervals(), (flags[0], flags[1], fold), n_nearest, options._setup(threads)
+    ).reshape(len(windows), 3 + n_nearest)
+    count = np.nan_to_num(rows[:, 2]).astype(np.int32)
+    return DtwSummary(rows[:, 0].copy(), rows[:, 1].copy(), count, rows[:, 3:].copy())
+
+
+def _refuse_open_ends(options: DtwOptions) -> None:
+    if options.open_start or options.open_end:
+        msg = "open ends make the distance depend on the order of a pair; use dtw_cross"
         raise ValueError(msg)
-    intervals = (windows.start, windows.end, windows.position_offsets)
-    return _krill.dtw_coordinate(windows.signal, intervals, mask, DtwOptions(normalised=True)._setup(threads))
+
+
+def _check_labels(name: str, labels: npt.NDArray[np.generic], windows: SignalWindows) -> None:
+    if labels.shape != windows.start.shape:
+        msg = f"{name} has shape {labels.shape}; there are {len(windows)} windows"
+        raise ValueError(msg)
 
 
 def _arrays(name: str, signals: Signals) -> tuple[F32, I64]:

@@ -8,8 +8,9 @@
 //! linear in `v`, so that no distance between two of them is needed.
 
 use super::blocks::{Scratch, Set, Setup, canonical_order};
+use super::windows::{Position, Positions};
 use super::{Options, Run};
-use crate::{Error, Result};
+use crate::Result;
 
 /// Fewer landmarks than this say nothing of a direction.
 const FEWEST_LANDMARKS: usize = 3;
@@ -18,58 +19,20 @@ const FEWEST_LANDMARKS: usize = 3;
 const TOLERANCE: f64 = 1e-6;
 const MOST_ROUNDS: usize = 100;
 
-/// Windows of many positions as intervals of one signal.
-#[derive(Debug, Clone, Copy)]
-pub struct Positions<'a> {
-    /// Signal that all windows lie in.
-    pub signal: &'a [f32],
-    /// First sample of each window.
-    pub start: &'a [i64],
-    /// One past the last sample of each window.
-    pub end: &'a [i64],
-    /// Windows of position `p` are `offsets[p]..offsets[p + 1]`.
-    pub offsets: &'a [i64],
-}
-
-impl<'a> Positions<'a> {
-    /// Check every window and return them as slices.
-    fn windows(&self) -> Result<Vec<&'a [f32]>> {
-        let slices = self.start.iter().zip(self.end).enumerate().map(|(i, (&start, &end))| {
-            let inside = 0 <= start && start <= end && end <= self.signal.len() as i64;
-            if inside {
-                return Ok(&self.signal[start as usize..end as usize]);
-            }
-            let problem =
-                format!("[{i}] is {start}..{end}, not an interval of {} samples", self.signal.len());
-            Err(Error::Argument { name: "window", problem })
-        });
-        let windows: Vec<_> = slices.collect::<Result<_>>()?;
-        super::check("window", &windows)?;
-        Ok(windows)
-    }
-}
-
 /// First coordinate of every window, NaN where its position has too few landmarks, or landmarks
 /// that are all alike.
 pub fn coordinates(positions: Positions<'_>, is_landmark: &[bool], run: Run) -> Result<Vec<f32>> {
     let windows = positions.windows()?;
-    let mut result = vec![f32::NAN; windows.len()];
-    let mut jobs = Vec::with_capacity(positions.offsets.len());
-    let mut rest = &mut result[..];
-    for pair in positions.offsets.windows(2) {
-        let (start, end) = (pair[0] as usize, pair[1] as usize);
-        let (out, others) = rest.split_at_mut(end - start);
-        rest = others;
-        jobs.push((&windows[start..end], &is_landmark[start..end], out));
-    }
-    run.for_each(jobs, |scratch, (windows, is_landmark, out)| {
-        one_position(windows, is_landmark, run, scratch, out);
+    let mut results = vec![f32::NAN; windows.len()];
+    run.for_each(positions.cut(&windows, is_landmark, &mut results, 1), |scratch, position| {
+        one_position(position, run, scratch);
     })?;
-    Ok(result)
+    Ok(results)
 }
 
-/// Fill `out` for the windows of one position.
-fn one_position(windows: &[&[f32]], is_landmark: &[bool], run: Run, scratch: &mut Scratch, out: &mut [f32]) {
+/// Place the windows of one position.
+fn one_position(position: Position<'_, bool>, run: Run, scratch: &mut Scratch) {
+    let Position { windows, labels: is_landmark, results } = position;
     // In canonical order, so that sums do not depend on the order of the reads.
     let order = canonical_order(windows);
     let (chosen, others): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|&i| is_landmark[i]);
@@ -93,7 +56,7 @@ fn one_position(windows: &[&[f32]], is_landmark: &[bool], run: Run, scratch: &mu
     let means: Vec<f64> = landmarks.iter().map(|window| mean(window)).collect();
     point_upwards(&mut vector, &means);
     for (&i, v) in chosen.iter().zip(&vector) {
-        out[i] = (eigenvalue.sqrt() * v) as f32;
+        results[i] = (eigenvalue.sqrt() * v) as f32;
     }
     let rest: Vec<&[f32]> = others.iter().map(|&i| windows[i]).collect();
     let queries = Set::new(&rest);
@@ -104,7 +67,7 @@ fn one_position(windows: &[&[f32]], is_landmark: &[bool], run: Run, scratch: &mu
         });
     }
     for (&i, terms) in others.iter().zip(&place) {
-        out[i] = (terms.iter().sum::<f64>() / (2.0 * eigenvalue.sqrt())) as f32;
+        results[i] = (terms.iter().sum::<f64>() / (2.0 * eigenvalue.sqrt())) as f32;
     }
 }
 

@@ -1,16 +1,20 @@
 //! Dynamic time warping between many short signals.
 //!
 //! [`scalar`] is the definition; `simd` computes 16 pairs at a time with the same bits; `blocks`
-//! decides which 16; `coordinate` reduces a position's distances to one number per read. Called by
-//! the binding with signals that are finite and not empty, which is checked here, once.
+//! decides which 16; `coordinate` and `summary` reduce a position's distances to a few numbers per
+//! window. Called by the binding with signals that are finite and not empty, which is checked here, once.
 
 pub mod scalar;
 
 mod blocks;
 mod coordinate;
 mod simd;
+mod summary;
+mod windows;
 
-pub use coordinate::{Positions, coordinates};
+pub use coordinate::coordinates;
+pub use summary::{Role, SUMMARY_HEAD, summaries};
+pub use windows::Positions;
 
 use crate::{Error, Isa, Result};
 use blocks::{Scratch, Set, Setup};
