@@ -3,6 +3,8 @@
 Compares native nanopore direct-RNA reads with an unmodified control.
 """
 
+from importlib.metadata import PackageNotFoundError, version
+
 from baleen._version import __version__
 
 __all__ = ["__version__"]
@@ -10,10 +12,10 @@ __all__ = ["__version__"]
 
 def _check_engine() -> None:
     try:
-        from krill import __version__ as engine
-    except ImportError as error:
+        engine = version("baleen-krill")
+    except PackageNotFoundError as error:
         message = (
-            f"baleen {__version__} needs its engine, which is not installed ({error}); "
+            f"baleen {__version__} needs its engine, which is not installed; "
             f"install it with: pip install baleen-krill=={__version__}"
         )
         raise ImportError(message) from error

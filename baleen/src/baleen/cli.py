@@ -48,29 +48,31 @@ def main() -> NoReturn:
     """Run the command line; exit 0, or with the exit code of the error."""
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")  # cores are given out by --threads, not by BLAS
-    from baleen.errors import BaleenError
-    from krill.errors import DeviceError, FormatError, KrillError
-
     try:
-        baleen.main(standalone_mode=False)
+        baleen.main(prog_name="baleen", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped; finished contigs are kept: the same command with --resume goes on", err=True)
         sys.exit(130)
-    except BaleenError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
-    except FormatError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(3)
-    except DeviceError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except KrillError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
     except BrokenPipeError:
         sys.exit(141)  # the reader of our stdout went away: say nothing, as every filter does
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        click.echo(f"error: {error}", err=True)
+        sys.exit(code)
     sys.exit(0)
+
+
+def _exit_code(error: Exception) -> int | None:
+    """Return the exit code of an error that is meant for the user, None for a bug."""
+    from baleen.errors import BaleenError
+    from krill.errors import DeviceError, FormatError, KrillError
+
+    if isinstance(error, BaleenError):
+        return error.exit_code
+    codes = {FormatError: 3, DeviceError: 2, KrillError: 1}
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), None)

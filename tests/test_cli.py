@@ -1,0 +1,44 @@
+"""What the command line prints, word for word; `make golden` rewrites the files after a wanted change."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+FILES = ["--native-bam", "n.bam", "--native-blow5", "n.blow5", "--ivt-bam", "c.bam", "--ivt-blow5", "c.blow5"]
+CASES = {
+    "help": ["--help"],
+    "no_such_command": ["cal"],
+    "run_without_reference": ["run", *FILES, "-o", "out"],
+    "run_without_control": ["run", "--native-bam", "n.bam", "--ref", "ref.fa", "-o", "out"],
+    "run_missing_file": ["run", *FILES, "--ref", "ref.fa", "-o", "out"],
+    "run_bad_shard": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--shard", "4/3"],
+    "run_bad_depth": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--min-depth", "0"],
+    "run_bad_channel": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--channels", "level,colour"],
+    "run_cuda_or_not": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--cuda", "0", "--no-cuda"],
+    "run_bad_memory": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--gpu-memory-limit", "8 apples"],
+    "merge_nothing": ["merge", "."],
+    "aggregate_nothing": ["aggregate", ".", "-o", "out"],
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_output_is_the_golden_one(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    (tmp_path / "ref.fa").write_text(">a\nACGT\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "baleen", *CASES[name]],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "COLUMNS": "100", "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = f"$ baleen {' '.join(CASES[name])}\n{done.stdout}{done.stderr}exit {done.returncode}\n"
+    golden = GOLDEN / f"{name}.txt"
+    if request.config.getoption("--rewrite-golden"):
+        GOLDEN.mkdir(exist_ok=True)
+        golden.write_text(found)
+    assert found == golden.read_text()
+    assert not (tmp_path / "out").exists()
