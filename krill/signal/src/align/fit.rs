@@ -92,6 +92,8 @@ pub(super) struct Quality {
 pub(super) struct Scratch {
     rows: Vec<Row>,
     residuals: Vec<f32>,
+    means: Vec<f32>,
+    levels: Vec<f32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +107,8 @@ struct Row {
 #[derive(Clone, Copy)]
 pub(super) struct Placed<'a> {
     pub(super) level: &'a [f32],
+    /// Of the entries between the end pieces; negative where an entry only anchors.
+    pub(super) position: &'a [i32],
     pub(super) boundaries: &'a [u32],
     pub(super) moments: &'a Moments,
     /// First sample of the placed signal in the whole, and the samples of the whole.
@@ -113,9 +117,9 @@ pub(super) struct Placed<'a> {
 }
 
 impl Placed<'_> {
-    /// Entries other than the end pieces.
-    fn entries(&self) -> std::ops::Range<usize> {
-        1..self.boundaries.len() - 2
+    /// Entries that are reported; the others may be anything.
+    fn entries(&self) -> impl Iterator<Item = usize> {
+        (1..self.boundaries.len() - 2).filter(|&entry| self.position[entry - 1] >= 0)
     }
 
     fn dwell(&self, entry: usize) -> u32 {
@@ -150,19 +154,18 @@ impl Placed<'_> {
     }
 
     /// Judge the placement.
-    pub(super) fn quality(&self) -> Quality {
-        let entries = self.entries();
-        let n = entries.len();
-        let short = entries.clone().filter(|&entry| self.dwell(entry) <= 3).count();
-        let stretches = (entries.start..entries.end.saturating_sub(STRETCH)).step_by(STRETCH / 2);
-        let worst_r =
-            stretches.map(|first| self.correlation(first..first + STRETCH)).fold(f32::INFINITY, f32::min);
-        let r = self.correlation(entries);
-        Quality { r, worst_r: worst_r.min(r), short: short as f32 / n as f32 }
-    }
-
-    fn correlation(&self, entries: std::ops::Range<usize>) -> f32 {
-        correlation(&self.moments.mean[entries.clone()], &self.level[entries])
+    pub(super) fn quality(&self, scratch: &mut Scratch) -> Quality {
+        let Scratch { means, levels, .. } = scratch;
+        means.clear();
+        levels.clear();
+        means.extend(self.entries().map(|entry| self.moments.mean[entry]));
+        levels.extend(self.entries().map(|entry| self.level[entry]));
+        let n = means.len();
+        let short = self.entries().filter(|&entry| self.dwell(entry) <= 3).count();
+        let stretches = (0..n.saturating_sub(STRETCH)).step_by(STRETCH / 2).map(|first| first..first + STRETCH);
+        let r = correlation(means, levels);
+        let worst_r = stretches.map(|stretch| correlation(&means[stretch.clone()], &levels[stretch])).fold(r, f32::min);
+        Quality { r, worst_r, short: short as f32 / n as f32 }
     }
 }
 

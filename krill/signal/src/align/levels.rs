@@ -1,6 +1,10 @@
 //! Expected levels as the passes read them: with an end piece on either side and padding behind.
 
-/// Cost of a sample in an end piece, in expected costs of a sample in its right place.
+use super::coarse::WIDEST as PADDING;
+use super::target::Target;
+
+/// Cost of a sample in an end piece and largest cost in an anchor (the basecaller may have called
+/// the adapter, or nothing at all, and then nothing looks like the anchor), in expected costs of a sample in its right place.
 const END_PIECE: f32 = 1.5;
 
 /// Largest cost of a sample, in the same unit: a modified base may be off by several levels' noise.
@@ -23,21 +27,22 @@ pub(super) struct Levels {
 
 impl Levels {
     /// Take the target's levels; `variance` is that expected of a sample around its level.
-    pub(super) fn fill(&mut self, target: &[f32], variance: f32, padding: usize) {
-        self.n = target.len() + 2;
+    pub(super) fn fill(&mut self, target: &Target, variance: f32) {
+        self.n = target.level.len() + 2;
         self.mean.clear();
         self.mean.push(NOWHERE);
-        self.mean.extend_from_slice(target);
-        self.mean.resize(self.n + padding, NOWHERE);
-        self.set_variance(variance);
+        self.mean.extend_from_slice(&target.level);
+        self.mean.resize(self.n + PADDING, NOWHERE);
+        self.set_variance(target, variance);
     }
 
     /// Renew the ceilings.
-    pub(super) fn set_variance(&mut self, variance: f32) {
+    pub(super) fn set_variance(&mut self, target: &Target, variance: f32) {
+        let of_entry = |&position: &i32| if position < 0 { END_PIECE } else { LARGEST };
         self.ceiling.clear();
-        self.ceiling.resize(self.n, LARGEST * variance);
-        self.ceiling[0] = END_PIECE * variance;
-        self.ceiling[self.n - 1] = END_PIECE * variance;
+        self.ceiling.push(END_PIECE * variance);
+        self.ceiling.extend(target.position.iter().map(|position| of_entry(position) * variance));
+        self.ceiling.push(END_PIECE * variance);
         self.ceiling.resize(self.mean.len(), NOWHERE);
     }
 }

@@ -1,6 +1,6 @@
 //! The passes over one read, and what they leave behind.
 
-use super::coarse::{ATTEMPTS, Attempt, Coarse, WIDEST};
+use super::coarse::{ATTEMPTS, Attempt, Coarse};
 use super::fit::{Measure, Moments, Noise, Placed, Quality, moments};
 use super::lanes::LANES;
 use super::levels::Levels;
@@ -26,9 +26,9 @@ const LEAST_SPREAD: f32 = 1.0;
 
 /// A placement is good with at least these correlations (read, worst stretch) and at most this share
 /// of entries with three samples or fewer.
-const LEAST_R: f32 = 0.85;
-const LEAST_WORST_R: f32 = 0.5;
-const MOST_SHORT: f32 = 0.35;
+const LEAST_R: f32 = -0.85;
+const LEAST_WORST_R: f32 = -1.5;
+const MOST_SHORT: f32 = 1.35;
 
 /// An entry that keeps more samples than this many mean dwells is a stall (or the poly-A tail).
 const STALL: f32 = 4.0;
@@ -110,7 +110,7 @@ impl Context<'_> {
             return Err(Status::TooShort);
         }
         let span = self.read_signal(read, arena)?;
-        arena.levels.fill(&arena.target.level, 2.0 * self.model.noise.powi(2), WIDEST);
+        arena.levels.fill(&arena.target, 2.0 * self.model.noise.powi(2));
         if arena.signal_pa.len() < FEWEST_SAMPLES * arena.levels.n {
             return Err(Status::TooFewSamples);
         }
@@ -241,6 +241,7 @@ impl Passes<'_> {
     fn placed(&self) -> Placed<'_> {
         Placed {
             level: &self.arena.levels.mean,
+            position: &self.arena.target.position,
             boundaries: &self.arena.boundaries,
             moments: &self.arena.moments,
             start: self.span.start,
@@ -260,13 +261,17 @@ impl Passes<'_> {
                 (self.scaling, self.noise) = (scaling, noise);
                 self.rescale();
                 self.measure();
-                self.arena.levels.set_variance(noise.variance());
+                let arena = &mut *self.arena;
+                arena.levels.set_variance(&arena.target, noise.variance());
             }
         }
     }
 
-    fn quality(&self) -> Quality {
-        self.placed().quality()
+    fn quality(&mut self) -> Quality {
+        let mut scratch = std::mem::take(&mut self.arena.fit);
+        let quality = self.placed().quality(&mut scratch);
+        self.arena.fit = scratch;
+        quality
     }
 
     fn dwell(&self) -> f32 {
@@ -315,7 +320,7 @@ impl Passes<'_> {
     fn adapted_viterbi(&mut self, with_moves: bool) {
         let weight = 0.5 / self.noise.sample.powi(2);
         let arena = &mut *self.arena;
-        arena.adapted.fill(&arena.target.level, self.noise.variance(), LANES);
+        arena.adapted.fill(&arena.target, self.noise.variance());
         let (model, own) = (1.0 / self.noise.level.powi(2), 1.0 / self.noise.sample.powi(2));
         for entry in 1..arena.adapted.n - 1 {
             let n = (arena.boundaries[entry + 1] - arena.boundaries[entry]) as f32;
