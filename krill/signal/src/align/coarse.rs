@@ -17,21 +17,23 @@ const BLOCKS_PER_MOVE: usize = 4;
 const UNREACHED: f32 = f32::INFINITY;
 const CHUNK: usize = 16;
 
-/// Band and temper of one attempt.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Attempt {
+/// Widest band.
+pub(super) const WIDEST: usize = 256;
+
+/// How far the pass may stray.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Band {
     /// Entries in the band; a multiple of 64.
-    pub(super) band: usize,
+    pub(super) width: usize,
     /// Standard deviations are taken this many times too wide.
     pub(super) temper: f32,
 }
 
-/// What every read tries first, and what it tries when that was no good.
-pub(super) const ATTEMPTS: [Attempt; 2] =
-    [Attempt { band: 128, temper: 2.0 }, Attempt { band: 256, temper: 3.0 }];
+/// What every read tries first.
+pub(super) const NARROW: Band = Band { width: 128, temper: 2.0 };
 
-/// Widest band of all attempts.
-pub(super) const WIDEST: usize = 256;
+/// What it tries when that was no good.
+pub(super) const WIDE: Band = Band { width: WIDEST, temper: 3.0 };
 
 /// Memory of the pass, kept between reads.
 #[derive(Debug, Default)]
@@ -45,7 +47,7 @@ pub(super) struct Scratch {
 pub(super) struct Coarse<'a> {
     pub(super) signal: &'a [f32],
     pub(super) levels: &'a Levels,
-    pub(super) attempt: Attempt,
+    pub(super) band: Band,
     /// Standard deviation of levels around the model, picoampere.
     pub(super) stdv: f32,
     pub(super) scratch: &'a mut Scratch,
@@ -61,9 +63,9 @@ impl Kernel for Coarse<'_> {
         self.scratch.blocks.clear();
         let mean = |samples: &[f32]| samples.iter().sum::<f32>() / block as f32;
         self.scratch.blocks.extend(self.signal.chunks_exact(block).map(mean));
-        let weight = block as f32 / (2.0 * (self.attempt.temper * self.stdv).powi(2));
-        forward(self.scratch, self.levels, weight, self.attempt.band);
-        trace_back(self.scratch, self.levels.n, self.attempt.band, block, self.boundaries);
+        let weight = block as f32 / (2.0 * (self.band.temper * self.stdv).powi(2));
+        forward(self.scratch, self.levels, weight, self.band.width);
+        trace_back(self.scratch, self.levels.n, self.band.width, block, self.boundaries);
         self.boundaries.push(self.signal.len() as u32);
     }
 }

@@ -14,6 +14,9 @@ const HUBER: f64 = 1.5;
 
 const ITERATIONS: usize = 3;
 
+/// Drift over a read, picoampere; keeps short reads from finding more.
+const EXPECTED_DRIFT: f64 = 2.0;
+
 /// Noise is never taken to be below this, picoampere.
 const LEAST_NOISE: f32 = 0.5;
 
@@ -87,6 +90,18 @@ pub(super) struct Quality {
     pub(super) short: f32,
 }
 
+impl Quality {
+    /// Good enough that nothing else need be tried.
+    pub(super) fn is_beyond_doubt(self) -> bool {
+        self.r >= 0.92 && self.worst_r >= 0.75 && self.short <= 0.35
+    }
+
+    /// Good enough to be handed on. Along a move table a path has less freedom to fit a wrong reference.
+    pub(super) fn is_acceptable(self, with_moves: bool) -> bool {
+        self.r >= if with_moves { 0.75 } else { 0.8 } && self.worst_r >= 0.4 && self.short <= 0.4
+    }
+}
+
 /// Memory of the fit, kept between reads.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -127,7 +142,7 @@ impl Placed<'_> {
     }
 
     /// Regress means on levels and time, robustly; and measure the noise that remains.
-    pub(super) fn fit(&self, scratch: &mut Scratch) -> Option<(Scaling, Noise)> {
+    pub(super) fn fit(&self, drift_so_far: f32, scratch: &mut Scratch) -> Option<(Scaling, Noise)> {
         scratch.rows.clear();
         scratch.residuals.clear();
         for entry in self.entries().filter(|&entry| USABLE_DWELL.contains(&self.dwell(entry))) {
@@ -144,7 +159,7 @@ impl Placed<'_> {
             return None;
         }
         let sample_variance = median(&mut scratch.residuals);
-        let (line, level_noise) = huber(&scratch.rows, &mut scratch.residuals)?;
+        let (line, level_noise) = huber(&scratch.rows, f64::from(drift_so_far), &mut scratch.residuals)?;
         let [scale, shift, drift] = line.map(|value| value as f32);
         let noise = Noise {
             level: (level_noise / scale.abs()).max(LEAST_NOISE),
@@ -162,9 +177,11 @@ impl Placed<'_> {
         levels.extend(self.entries().map(|entry| self.level[entry]));
         let n = means.len();
         let short = self.entries().filter(|&entry| self.dwell(entry) <= 3).count();
-        let stretches = (0..n.saturating_sub(STRETCH)).step_by(STRETCH / 2).map(|first| first..first + STRETCH);
+        let stretches =
+            (0..n.saturating_sub(STRETCH)).step_by(STRETCH / 2).map(|first| first..first + STRETCH);
         let r = correlation(means, levels);
-        let worst_r = stretches.map(|stretch| correlation(&means[stretch.clone()], &levels[stretch])).fold(r, f32::min);
+        let worst_r =
+            stretches.map(|stretch| correlation(&means[stretch.clone()], &levels[stretch])).fold(r, f32::min);
         Quality { r, worst_r, short: short as f32 / n as f32 }
     }
 }
@@ -185,7 +202,7 @@ pub(super) fn correlation(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// Line `mean = scale * level + shift + drift * time` by iterated weights; and the robust residual.
-fn huber(rows: &[Row], residuals: &mut Vec<f32>) -> Option<([f64; 3], f32)> {
+fn huber(rows: &[Row], drift_so_far: f64, residuals: &mut Vec<f32>) -> Option<([f64; 3], f32)> {
     let mut line = [1.0, 0.0, 0.0];
     let mut stdv = residual_stdv(rows, line, residuals, true);
     for _ in 0..ITERATIONS {
@@ -202,6 +219,9 @@ fn huber(rows: &[Row], residuals: &mut Vec<f32>) -> Option<([f64; 3], f32)> {
                 normal[i][3] += weight * x[i] * row.mean;
             }
         }
+        let prior = (f64::from(stdv) / EXPECTED_DRIFT).powi(2);
+        normal[2][2] += prior;
+        normal[2][3] -= prior * drift_so_far;
         line = solve(normal)?;
         stdv = residual_stdv(rows, line, residuals, false);
     }

@@ -13,6 +13,7 @@ mod fit;
 mod lanes;
 mod levels;
 mod moves;
+mod passes;
 mod path;
 mod posterior;
 mod read;
@@ -25,7 +26,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::pore_model::PoreModel;
 use crate::{Error, Isa, Ragged, Result};
-use read::{Arena, Context};
+use passes::Arena;
+use read::Context;
 
 /// Columns of a batch of reads of one contig; one entry or row per read.
 #[derive(Debug, Clone, Copy)]

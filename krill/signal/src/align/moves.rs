@@ -79,7 +79,7 @@ impl MoveTable {
         self.path.clear();
         self.path.extend(self.expected.iter().map(|&sample| sample.max(0.0) as u32));
         self.path.push(n_samples as u32);
-        separate(&mut self.path);
+        separate(&mut self.path, 1);
         &self.path
     }
 

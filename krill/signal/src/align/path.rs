@@ -5,25 +5,27 @@ use super::lanes::LANES;
 /// Entries below the present one in the window.
 const BELOW: usize = 7;
 
-/// Fill the first entry of the window of every sample.
-pub(super) fn windows(boundaries: &[u32], first_entries: &mut Vec<u32>) {
+/// Fill the first entry of the window of every sample, so that a path with at least `least` samples
+/// per entry stays within.
+pub(super) fn windows(boundaries: &mut [u32], least: u32, first_entries: &mut Vec<u32>) {
+    separate(boundaries, least);
     let n = boundaries.len() - 1;
-    let last = n.saturating_sub(LANES);
+    let highest = n.saturating_sub(LANES);
     first_entries.clear();
     for entry in 0..n {
-        let first = entry.saturating_sub(BELOW).min(last);
+        let first = entry.saturating_sub(BELOW).min(highest);
         first_entries.resize(boundaries[entry + 1] as usize, first as u32);
     }
 }
 
-/// Give each entry at least one sample; there must be as many samples as entries.
-pub(super) fn separate(boundaries: &mut [u32]) {
+/// Give each entry at least `least` samples; there must be so many.
+pub(super) fn separate(boundaries: &mut [u32], least: u32) {
     boundaries[0] = 0;
     for i in 1..boundaries.len() - 1 {
-        boundaries[i] = boundaries[i].max(boundaries[i - 1] + 1);
+        boundaries[i] = boundaries[i].max(boundaries[i - 1] + least);
     }
     for i in (1..boundaries.len() - 1).rev() {
-        boundaries[i] = boundaries[i].min(boundaries[i + 1] - 1);
+        boundaries[i] = boundaries[i].min(boundaries[i + 1] - least);
     }
 }
 
@@ -34,15 +36,18 @@ mod tests {
     #[test]
     fn separated_boundaries_rise() {
         let mut boundaries = [3, 5, 5, 5, 9, 10, 10];
-        separate(&mut boundaries);
+        separate(&mut boundaries, 1);
         assert_eq!(boundaries, [0, 5, 6, 7, 8, 9, 10]);
+        let mut boundaries = [0, 1, 2, 7, 8];
+        separate(&mut boundaries, 2);
+        assert_eq!(boundaries, [0, 2, 4, 6, 8]);
     }
 
     #[test]
     fn windows_hold_the_path_and_rise_by_one() {
-        let boundaries: Vec<u32> = (0..=40).map(|entry| entry * 3).collect();
+        let mut boundaries: Vec<u32> = (0..=40).map(|entry| entry * 3).collect();
         let mut first_entries = Vec::new();
-        windows(&boundaries, &mut first_entries);
+        windows(&mut boundaries, 3, &mut first_entries);
         assert_eq!(first_entries.len(), 120);
         for (t, &first) in first_entries.iter().enumerate() {
             assert!((first..first + LANES as u32).contains(&(t as u32 / 3)));

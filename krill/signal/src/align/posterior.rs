@@ -67,7 +67,7 @@ impl<const STATES: usize> Kernel for Posterior<'_, STATES> {
         } else {
             self.both_ways(|_, t| [odds[t]; LANES]);
         }
-        separate(self.boundaries);
+        separate(self.boundaries, 1);
     }
 }
 

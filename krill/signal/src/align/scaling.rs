@@ -47,10 +47,11 @@ impl Scaling {
     }
 }
 
-/// Pull outliers (spikes, saturation) in, in place; returns the robust standard deviation.
-pub(super) fn winsorise(signal_pa: &mut [f32], scratch: &mut Vec<f32>) -> f32 {
+/// Pull outliers (spikes, saturation) in, in place, by what lies from `start` on; returns the robust
+/// standard deviation of that.
+pub(super) fn winsorise(signal_pa: &mut [f32], start: usize, scratch: &mut Vec<f32>) -> f32 {
     scratch.clear();
-    scratch.extend(signal_pa.iter().step_by(THINNING));
+    scratch.extend(signal_pa[start..].iter().step_by(THINNING));
     let middle = median(scratch);
     for value in scratch.iter_mut() {
         *value = (*value - middle).abs();

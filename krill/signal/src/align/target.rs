@@ -9,9 +9,6 @@ use crate::pore_model::{PoreModel, base_code};
 /// A longer deletion or insertion is taken as the molecule's own, a shorter one as a basecall error.
 pub(super) const LONGEST_ERROR: usize = 10;
 
-/// A's between the transcript and the adapter, as far as alignment cares.
-const TAIL: usize = 10;
-
 const NONE: i32 = -1;
 
 /// BAM operations.
@@ -33,8 +30,6 @@ pub(super) struct Target {
     pub(super) position: Vec<i32>,
     /// Index of the base under test in the basecalls (hard clips counted), 5' to 3'; -1 = none.
     pub(super) read_index: Vec<i32>,
-    /// Entries before this one are the tail that the basecalls may or may not hold.
-    pub(super) n_tail: usize,
     codes: Vec<u8>,
     reference_index: Vec<i32>,
     base_read_index: Vec<i32>,
@@ -74,12 +69,11 @@ impl Target {
         self.reference_index.clear();
         self.base_read_index.clear();
         self.add_aligned(read, reference)?;
-        let before = self.codes.len();
+        // One k-mer of nothing but A takes the poly-A tail, however long.
         let called_tail = self.codes.iter().rev().take_while(|&&code| code == 0).count();
-        for _ in called_tail.min(TAIL)..TAIL {
+        for _ in called_tail.min(model.kmer_size)..model.kmer_size {
             self.push(0, NONE, NONE);
         }
-        self.n_tail = self.codes.len() - before;
         self.look_up(model);
         Ok(())
     }
@@ -158,6 +152,7 @@ impl Target {
 mod tests {
     use super::*;
 
+    const TAIL: usize = 3;
     const M: u32 = MATCH;
 
     fn cigar(operations: &[(u32, u32)]) -> Vec<u32> {
@@ -176,8 +171,7 @@ mod tests {
     #[test]
     fn entries_run_from_3_to_5_prime_and_know_their_base() {
         let found = target(&[(4, M)], b"CGTC", b"ACGTCA").expect("valid");
-        assert_eq!(found.n_tail, TAIL);
-        // GTC then CGT, after ten k-mers that touch the tail.
+        // GTC then CGT, after the k-mers that touch the tail.
         assert_eq!(found.position[TAIL..], [3, 2]);
         assert_eq!(found.read_index[TAIL..], [2, 1]);
         assert_eq!(found.level[TAIL..], [(2 * 16 + 3 * 4 + 1) as f32, (16 + 2 * 4 + 3) as f32]);
@@ -190,7 +184,7 @@ mod tests {
         assert_eq!(short.n_reported(), 4 + 3 + 4 - 2);
         let long = target(&[(4, M), (11, SKIP), (4, M)], b"CGTCACGT", reference).expect("valid");
         assert_eq!(long.n_reported(), 4);
-        assert_eq!(long.level.len(), 8 - 2 + long.n_tail);
+        assert_eq!(long.level.len(), 8 - 2 + 2);
     }
 
     #[test]

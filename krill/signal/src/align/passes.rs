@@ -1,0 +1,300 @@
+//! The passes over one read, and what they leave behind.
+
+use super::coarse::Coarse;
+use super::fit::{Measure, Moments, Noise, Placed, Quality, moments};
+use super::lanes::LANES;
+use super::levels::Levels;
+use super::moves::MoveTable;
+use super::path::windows;
+use super::posterior::{GRID, Posterior};
+use super::read::Attempt;
+use super::scaling::{Scaling, from_quantiles};
+use super::target::Target;
+use super::viterbi::Viterbi;
+use super::{Mode, Placement, Status, Summary, coarse, fit, posterior};
+use crate::Isa;
+
+/// An entry that keeps more samples than this many mean dwells is a stall (or the poly-A tail).
+const STALL: f32 = 4.0;
+
+/// Samples at either edge of a position that the pore's filter mixes with the neighbour's.
+const EDGE: usize = 1;
+
+/// Shortest dwell that can spare its edges.
+const SPARES_EDGES: usize = 6;
+
+/// Memory of one thread, kept between reads.
+#[derive(Debug, Default)]
+pub(super) struct Arena {
+    pub(super) target: Target,
+    levels: Levels,
+    adapted: Levels,
+    /// Calibrated current of the whole read.
+    pub(super) signal_pa: Vec<f32>,
+    /// The same from the start on, on the model's scale.
+    signal: Vec<f32>,
+    pub(super) values: Vec<f32>,
+    boundaries: Vec<u32>,
+    first_entries: Vec<u32>,
+    moments: Moments,
+    odds: Vec<f32>,
+    probability: Vec<[u8; LANES]>,
+    pub(super) moves: MoveTable,
+    coarse: coarse::Scratch,
+    posterior: posterior::Scratch,
+    fit: fit::Scratch,
+    best_path: Vec<[u16; 1]>,
+    adapted_path: Vec<[u16; 2]>,
+}
+
+/// One read on its way through the passes.
+pub(super) struct Passes<'a> {
+    pub(super) arena: &'a mut Arena,
+    isa: Isa,
+    start: usize,
+    attempt: Option<Attempt>,
+    model_noise: f32,
+    scaling: Scaling,
+    noise: Noise,
+    fit_r: f32,
+}
+
+impl<'a> Passes<'a> {
+    pub(super) fn new(arena: &'a mut Arena, isa: Isa, model_noise: f32) -> Self {
+        let noise = Noise { level: model_noise, sample: model_noise };
+        let scaling = Scaling { scale: 1.0, shift: 0.0, drift: 0.0 };
+        Self { arena, isa, start: 0, attempt: None, model_noise, scaling, noise, fit_r: f32::NAN }
+    }
+
+    /// Begin afresh with the signal from `start` on, roughly scaled.
+    pub(super) fn begin(&mut self, start: usize, trusts_anchors: bool) {
+        let arena = &mut *self.arena;
+        self.start = start;
+        self.noise = Noise { level: self.model_noise, sample: self.model_noise };
+        arena.levels.fill(&arena.target, self.noise.variance(), trusts_anchors);
+        self.scaling = from_quantiles(&arena.signal_pa[start..], &arena.target.level, &mut arena.values);
+        self.rescale();
+    }
+
+    /// Whether the present path is another attempt's.
+    pub(super) fn is_not(&self, start: usize, attempt: Attempt) -> bool {
+        self.start != start || self.attempt != Some(attempt)
+    }
+
+    /// First path by the coarse pass, then the best path near it.
+    pub(super) fn try_placing(&mut self, start: usize, attempt: Attempt) -> Quality {
+        self.begin(start, attempt.trusts_anchors);
+        self.attempt = Some(attempt);
+        let arena = &mut *self.arena;
+        self.isa.run(Coarse {
+            signal: &arena.signal,
+            levels: &arena.levels,
+            band: attempt.band,
+            stdv: self.noise.level,
+            scratch: &mut arena.coarse,
+            boundaries: &mut arena.boundaries,
+        });
+        self.fit();
+        self.viterbi(false);
+        self.fit();
+        self.quality()
+    }
+
+    fn rescale(&mut self) {
+        let arena = &mut *self.arena;
+        let total = arena.signal_pa.len();
+        self.scaling.apply(&arena.signal_pa[self.start..], self.start, total, &mut arena.signal);
+    }
+
+    /// First path by the move table; false if the signal along it is not the target's.
+    pub(super) fn follow_moves(&mut self) -> bool {
+        let arena = &mut *self.arena;
+        let is_good = arena.moves.register_entries(&arena.signal, &arena.levels.mean);
+        arena.boundaries.clear();
+        arena.boundaries.extend_from_slice(arena.moves.as_path(arena.signal.len()));
+        self.fit();
+        self.viterbi(true);
+        self.fit();
+        is_good
+    }
+
+    /// The passes that make the best path into the final one; false if the result is no good.
+    pub(super) fn finish(&mut self, mode: Mode, with_moves: bool) -> bool {
+        match mode {
+            Mode::Standard => self.posterior::<3>(1.4, with_moves),
+            Mode::Sharp => self.posterior::<2>(1.0, with_moves),
+            Mode::Fast => {}
+        }
+        if mode != Mode::Fast {
+            self.fit();
+        }
+        self.adapted_viterbi(with_moves);
+        self.fit();
+        let quality = self.quality();
+        self.fit_r = quality.r;
+        self.scaling.is_plausible() && quality.is_acceptable(with_moves)
+    }
+
+    fn measure(&mut self) {
+        let arena = &mut *self.arena;
+        let measure =
+            Measure { signal: &arena.signal, boundaries: &arena.boundaries, moments: &mut arena.moments };
+        self.isa.run(measure);
+    }
+
+    fn placed(&self) -> Placed<'_> {
+        Placed {
+            level: &self.arena.levels.mean,
+            position: &self.arena.target.position,
+            boundaries: &self.arena.boundaries,
+            moments: &self.arena.moments,
+            start: self.start,
+            total: self.arena.signal_pa.len(),
+        }
+    }
+
+    /// Fit scale, shift, drift and noise to the present path and rescale.
+    fn fit(&mut self) {
+        self.measure();
+        let mut scratch = std::mem::take(&mut self.arena.fit);
+        let found = self.placed().fit(self.scaling.drift / self.scaling.scale, &mut scratch);
+        self.arena.fit = scratch;
+        if let Some((step, noise)) = found {
+            let scaling = self.scaling.then(step);
+            if scaling.is_plausible() {
+                (self.scaling, self.noise) = (scaling, noise);
+                self.rescale();
+                self.measure();
+                let arena = &mut *self.arena;
+                arena.levels.set_variance(&arena.target, noise.variance());
+            }
+        }
+    }
+
+    fn quality(&mut self) -> Quality {
+        let mut scratch = std::mem::take(&mut self.arena.fit);
+        let quality = self.placed().quality(&mut scratch);
+        self.arena.fit = scratch;
+        quality
+    }
+
+    fn dwell(&self) -> f32 {
+        self.arena.signal.len() as f32 / self.arena.levels.n as f32
+    }
+
+    fn viterbi(&mut self, with_moves: bool) {
+        let weight = 0.5 / (self.noise.sample.powi(2) + self.dwell() / 4.0 * self.noise.level.powi(2));
+        let arena = &mut *self.arena;
+        windows(&mut arena.boundaries, 1, &mut arena.first_entries);
+        self.isa.run(Viterbi {
+            signal: &arena.signal,
+            levels: &arena.levels,
+            weight,
+            prior: with_moves.then(|| arena.moves.prior(arena.levels.n)),
+            first_entries: &arena.first_entries,
+            moved: &mut arena.best_path,
+            boundaries: &mut arena.boundaries,
+        });
+        if with_moves {
+            arena.moves.register(&arena.boundaries);
+        }
+    }
+
+    /// `blur` widens the noise of levels: more lets a modified base keep its signal.
+    fn posterior<const STATES: usize>(&mut self, blur: f32, with_moves: bool) {
+        let dwell = self.dwell();
+        let weight = 0.5 / (self.noise.sample.powi(2) + dwell * (blur * self.noise.level).powi(2));
+        let arena = &mut *self.arena;
+        windows(&mut arena.boundaries, STATES as u32, &mut arena.first_entries);
+        fill_odds(&arena.boundaries, dwell, STATES, &mut arena.odds);
+        self.isa.run(Posterior::<STATES> {
+            signal: &arena.signal,
+            levels: &arena.levels,
+            weight,
+            odds: &arena.odds,
+            prior: with_moves.then(|| arena.moves.prior(arena.levels.n)),
+            first_entries: &arena.first_entries,
+            scratch: &mut arena.posterior,
+            probability: &mut arena.probability,
+            boundaries: &mut arena.boundaries,
+        });
+    }
+
+    /// Best path on the levels that the read itself shows: puts edges where the current changes.
+    fn adapted_viterbi(&mut self, with_moves: bool) {
+        let weight = 0.5 / self.noise.sample.powi(2);
+        let arena = &mut *self.arena;
+        arena.adapted.fill(&arena.target, self.noise.variance(), arena.levels.trusts_anchors);
+        let (model, own) = (1.0 / self.noise.level.powi(2), 1.0 / self.noise.sample.powi(2));
+        for entry in 1..arena.adapted.n - 1 {
+            let n = (arena.boundaries[entry + 1] - arena.boundaries[entry]) as f32;
+            let level = &mut arena.adapted.mean[entry];
+            *level = (*level * model + n * own * arena.moments.mean[entry]) / (model + n * own);
+        }
+        windows(&mut arena.boundaries, 2, &mut arena.first_entries);
+        self.isa.run(Viterbi {
+            signal: &arena.signal,
+            levels: &arena.adapted,
+            weight,
+            prior: with_moves.then(|| arena.moves.prior(arena.levels.n)),
+            first_entries: &arena.first_entries,
+            moved: &mut arena.adapted_path,
+            boundaries: &mut arena.boundaries,
+        });
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        let Scaling { scale, shift, drift } = self.scaling;
+        Summary { status: Status::Ok, scale, shift_pa: shift, drift_pa: drift, fit_r: self.fit_r }
+    }
+
+    /// Write the reported positions, rising; returns how many.
+    pub(super) fn write(&self, mode: Mode, rows: &mut [Placement]) -> usize {
+        let arena = &*self.arena;
+        let mut n = 0;
+        for (j, &position) in arena.target.position.iter().enumerate().rev() {
+            if position < 0 {
+                continue;
+            }
+            let (start, end) = (arena.boundaries[j + 1] as usize, arena.boundaries[j + 2] as usize);
+            let edge = if end - start >= SPARES_EDGES { EDGE } else { 0 };
+            let (mean, variance) = moments(&arena.signal[start + edge..end - edge]);
+            rows[n] = Placement {
+                position,
+                sample_start: (self.start + start) as i32,
+                sample_end: (self.start + end) as i32,
+                level_mean: mean,
+                level_stdv: variance.sqrt(),
+                confidence: if mode == Mode::Fast { f32::NAN } else { self.confidence(j + 1) },
+            };
+            n += 1;
+        }
+        n
+    }
+
+    /// Mean posterior probability that an entry's samples are its own.
+    fn confidence(&self, entry: usize) -> f32 {
+        let arena = &*self.arena;
+        let (start, end) = (arena.boundaries[entry] as usize, arena.boundaries[entry + 1] as usize);
+        let first = start.div_ceil(GRID).min((end - 1) / GRID);
+        let last = ((end - 1) / GRID).max(first);
+        let mut sum = 0;
+        for point in first..=last {
+            let window = arena.first_entries[point * GRID] as usize;
+            let lane = entry.wrapping_sub(window);
+            sum += arena.probability[point].get(lane).map_or(0, |&share| u32::from(share));
+        }
+        sum as f32 / (255 * (last - first + 1)) as f32
+    }
+}
+
+/// Odds of leaving a sub-state at each sample: slower where the path so far stalls.
+fn fill_odds(boundaries: &[u32], dwell: f32, states: usize, odds: &mut Vec<f32>) {
+    odds.clear();
+    for pair in boundaries.windows(2) {
+        let own = (pair[1] - pair[0]) as f32;
+        let expected = if own > STALL * dwell { own } else { dwell };
+        let leave = (states as f32 / expected).min(0.5);
+        odds.resize(pair[1] as usize, leave / (1.0 - leave));
+    }
+}
