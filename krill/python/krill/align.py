@@ -1,7 +1,5 @@
 """Event alignment: place the samples of reads on the reference."""
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
@@ -9,15 +7,13 @@ from krill import _krill
 from krill.pore_model import PoreModel
 from krill.reads.batch import Alignments, ReadBatch
 
-Mode = Literal["standard", "fast", "sharp"]
-
 
 def align(
     batch: ReadBatch,
     reference: npt.NDArray[np.uint8],
     model: PoreModel,
     *,
-    mode: Mode = "standard",
+    mode: str = "standard",
     moves: bool = True,
     threads: int = 1,
 ) -> Alignments:
@@ -43,7 +39,8 @@ def align(
     Raises
     ------
     ValueError
-        If the arguments contradict each other: a CIGAR that leaves the reference, a row too few.
+        If there is no such mode, or the arguments contradict each other: a CIGAR that leaves the
+        reference, a row too few.
 
     Notes
     -----
