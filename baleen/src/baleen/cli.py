@@ -9,6 +9,7 @@ import click
 
 COMMANDS = {
     "run": "call modifications: native against control",
+    "demo": "simulate a small pair, call it, compare with the truth",
     "merge": "finish a run whose shards are done",
     "aggregate": "call again, with other settings, from the arrays a run kept",
     "check": "check input files and count the reads that meet",
