@@ -2,12 +2,26 @@
 
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from krill.errors import FormatError
+from krill.pore_model_file import (
+    LEAST_LIKENESS,
+    STANDARDISED_BELOW,
+    LevelTable,
+    find_register,
+    read_table,
+    reverse_kmers,
+)
+
 SHIPPED = ("rna002", "rna004")
+
+PA_OF_STANDARDISED = {"rna002": (18.515392, 92.076195), "rna004": (17.55, 84.02)}
+"""Picoampere per standard deviation and at zero of ONT's standardised tables."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,43 @@ class PoreModel:
                 level_mean=table["level"].astype(np.float32) * np.float32(unit) + np.float32(zero),
                 level_stdv=table["stdv"].astype(np.float32) * np.float32(unit),
             )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a model from a file: npz, CSV (xPore), ``.model`` (f5c, nanopolish), ONT levels.
+
+        Direction of the k-mers and place of the base under test are found by comparison with the
+        shipped models; a table written 3' to 5' is turned.
+
+        Raises
+        ------
+        FormatError
+            If the file is no pore model, or one of DNA or of a pore that is not known.
+        """
+        path = Path(path)
+        table = read_table(path)
+        found = []
+        for name in SHIPPED:
+            known = cls.shipped(name)
+            reference = LevelTable(known.kmer_size, known.level_mean.astype(np.float64), None)
+            found.append((find_register(table, reference, known.center), known))
+        register, known = max(found, key=lambda pair: pair[0].likeness)
+        if register.likeness < LEAST_LIKENESS:
+            problem = f"its levels are not those of RNA in a known pore (likeness {register.likeness:.2f})"
+            raise FormatError(path, problem, hint="a direct RNA model, k-mers in A C G T or U")
+        level, stdv = table.level, table.stdv
+        if register.is_reversed:
+            level = reverse_kmers(level, table.kmer_size)
+            stdv = None if stdv is None else reverse_kmers(stdv, table.kmer_size)
+        unit, zero = PA_OF_STANDARDISED[known.name] if level.std() < STANDARDISED_BELOW else (1.0, 0.0)
+        spread = np.full(len(level), known.noise_pa) if stdv is None else stdv * unit
+        return cls(
+            name=path.stem,
+            kmer_size=table.kmer_size,
+            center=register.center,
+            level_mean=(level * unit + zero).astype(np.float32),
+            level_stdv=spread.astype(np.float32),
+        )
 
     def kmer_codes(self, sequence: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         """Return the code of every k-mer of an ASCII sequence, -1 where a base is ambiguous.
