@@ -1,5 +1,6 @@
 """A tiny run's input files: two contigs, native and control, written in milliseconds."""
 
+import functools
 import struct
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pysam
 import pytest
 
@@ -37,13 +39,19 @@ def svb_zd(samples: np.ndarray) -> bytes:
 
 
 def blow5_record(
-    name: str, samples: np.ndarray, *, rate: float = 4000.0, digitisation: float = 2048.0
+    name: str,
+    samples: np.ndarray,
+    *,
+    rate: float = 4000.0,
+    digitisation: float = 2048.0,
+    compressed: bool = True,
 ) -> bytes:
-    """Return the uncompressed bytes of one record."""
-    signal = svb_zd(samples)
+    """Return the bytes of one record, before the compression of records."""
+    stored = svb_zd(samples) if compressed else samples.astype("<i2").tobytes()
     encoded = name.encode()
-    numbers = struct.pack("<I4dQ", 0, digitisation, -259.0, 299.4, rate, len(signal))
-    return struct.pack("<H", len(encoded)) + encoded + numbers + signal
+    n = len(stored) if compressed else len(samples)
+    numbers = struct.pack("<I4dQ", 0, digitisation, -259.0, 299.4, rate, n)
+    return struct.pack("<H", len(encoded)) + encoded + numbers + stored
 
 
 def write_blow5(
@@ -58,7 +66,8 @@ def write_blow5(
     text += "#char*\tuint32_t\tdouble\tdouble\tdouble\tdouble\tuint64_t\tint16_t*\n"
     text += "#read_id\tread_group\tdigitisation\toffset\trange\tsampling_rate\tlen_raw_signal\traw_signal\n"
     head = struct.pack("<6s3BBIB49sI", b"BLOW5\1", 0, 2, 0, methods[0], 1, methods[1], b"", len(text))
-    packed = [zlib.compress(record) if methods[0] == 1 else record for record in records]
+    pack = {0: bytes, 1: zlib.compress, 2: functools.partial(pa.compress, codec="zstd", asbytes=True)}
+    packed = [pack[methods[0]](record) for record in records]
     body = b"".join(struct.pack("<Q", len(record)) + record for record in packed)
     path.write_bytes(head + text.encode() + body + b"5WOLB")
     return path
@@ -135,15 +144,18 @@ class TinyRun:
         *,
         header: dict[str, str] | None = None,
         names: list[str] | None = None,
+        methods: tuple[int, int] = (1, 1),
         **kwargs: float,
     ) -> Path:
         """Write a BLOW5 file with a signal of 600 samples per read."""
         rng = np.random.default_rng(2)
         records = [
-            blow5_record(name, rng.normal(700, 60, 600).astype(np.int16), **kwargs)
+            blow5_record(
+                name, rng.normal(700, 60, 600).astype(np.int16), compressed=methods[1] == 1, **kwargs
+            )
             for name in names or self.names[condition]
         ]
-        return write_blow5(self.path(condition, "blow5"), records, header)
+        return write_blow5(self.path(condition, "blow5"), records, header, methods=methods)
 
     def write_fastq(self, condition: str, names: list[str] | None = None) -> Path:
         """Write the reads in the U alphabet."""

@@ -260,6 +260,18 @@ def pod5_read(name: str) -> pod5.Read:
     )
 
 
+@pytest.mark.parametrize("methods", [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)], ids=str)
+def test_every_compression_of_blow5_gives_the_same_signal(tiny_run, tmp_path, methods) -> None:
+    def signals() -> list[list[int]]:
+        run = opened(tiny_run)
+        (_, batch), *_ = read_contig(run.tasks[0], run.write(tmp_path), Config())
+        return [row.tolist() for row in batch.signal]
+
+    expected = signals()
+    tiny_run.write_signal("native", methods=methods)
+    assert signals() == expected
+
+
 def test_batches_are_bounded_and_cover_each_read_once(tiny_run, tmp_path, monkeypatch) -> None:
     from baleen.inputs import contig_reads
 
