@@ -141,7 +141,7 @@ impl Starts {
     /// Gain of every row: ln P(data | first group mixed) - ln P(data | nothing shifted), at the best
     /// of the starts, with the prior of the shift; at least 0.
     pub fn gains(&self, data: Measurements<'_>) -> Result<Vec<f64>> {
-        if !(self.shift_variance > 0.0) {
+        if self.shift_variance.is_nan() || self.shift_variance <= 0.0 {
             let problem = format!("must be above 0, not {}", self.shift_variance);
             return Err(Error::Argument { name: "shift_variance", problem });
         }
