@@ -67,7 +67,7 @@ def centers(n, center=0.1, deviation=0.3):
 @pytest.mark.parametrize("n_columns", [2, 31, 62, 64, 66, 130])
 def test_evidence_and_members_agree_with_the_definition(n_columns):
     values, precision, is_first = rows(n_columns)
-    got = mixture_evidence(values, precision, is_first, centers(3), GRID, members=True)
+    got = mixture_evidence(values, precision, is_first, centers(3), GRID, details=True)
     for i in range(3):
         log_ratio, members = definition(
             values[i].astype(float), precision[i].astype(float), is_first, 0.1, 0.3
@@ -89,7 +89,7 @@ def test_absent_measurements_change_nothing(n_first, n_second, size):
         np.concatenate([[True, False, True, False, True], is_first]),
         centers(3),
         GRID,
-        members=True,
+        details=True,
     )
     assert np.isfinite(expected.log_ratio).all()
     np.testing.assert_array_equal(got.log_ratio, expected.log_ratio)
@@ -99,7 +99,7 @@ def test_absent_measurements_change_nothing(n_first, n_second, size):
 def test_posteriors_sum_to_one_and_follow_the_data():
     values, precision = np.zeros((1, 80), np.float32), np.ones((1, 80), np.float32)
     values[0, :20] = 4
-    got = mixture_evidence(values, precision, np.arange(80) < 40, centers(1, 0), GRID)
+    got = mixture_evidence(values, precision, np.arange(80) < 40, centers(1, 0), GRID, details=True)
     assert got.share.sum() == pytest.approx(1, abs=1e-5)
     assert got.share[0].argmax() == GRID.shares.index(0.5)
     assert got.shift[0].argmax() == GRID.shifts.index(4.0)
@@ -107,17 +107,17 @@ def test_posteriors_sum_to_one_and_follow_the_data():
 
 def test_any_number_of_threads_gives_the_same_bytes():
     values, precision, is_first = rows(100, n_rows=40)
-    one = mixture_evidence(values, precision, is_first, centers(40), GRID, members=True)
-    four = mixture_evidence(values, precision, is_first, centers(40), GRID, members=True, threads=4)
+    one = mixture_evidence(values, precision, is_first, centers(40), GRID, details=True)
+    four = mixture_evidence(values, precision, is_first, centers(40), GRID, details=True, threads=4)
     assert one.log_ratio.tobytes() == four.log_ratio.tobytes()
     assert one.members.tobytes() == four.members.tobytes()
 
 
 def test_every_instruction_set_gives_the_same_bytes(monkeypatch):
     values, precision, is_first = rows(100)
-    widest = mixture_evidence(values, precision, is_first, centers(3), GRID, members=True)
+    widest = mixture_evidence(values, precision, is_first, centers(3), GRID, details=True)
     monkeypatch.setenv("KRILL_ISA", "scalar")
-    scalar = mixture_evidence(values, precision, is_first, centers(3), GRID, members=True)
+    scalar = mixture_evidence(values, precision, is_first, centers(3), GRID, details=True)
     assert widest.log_ratio.tobytes() == scalar.log_ratio.tobytes()
     assert widest.members.tobytes() == scalar.members.tobytes()
 

@@ -36,7 +36,7 @@ fn mixture_evidence<'py>(
     center_sd: PyReadonlyArray1<'py, f32>,
     axes: Axes<'py>,
     shape: (f32, f32, f32, f32),
-    members: bool,
+    details: bool,
     threads: usize,
 ) -> PyResult<Outputs<'py>> {
     let (shifts, shares, first_prior, second_prior, center_steps) = axes;
@@ -57,7 +57,7 @@ fn mixture_evidence<'py>(
     let data =
         Measurements::new(center.len(), values, precision, is_first.as_slice()?).map_err(value_error)?;
     let evidence = py
-        .detach(|| in_pool(threads, || grid.evidence(data, center, center_sd, members)))?
+        .detach(|| in_pool(threads, || grid.evidence(data, center, center_sd, details)))?
         .map_err(value_error)?;
     let Evidence { log_ratio, share, share_tempered, shift, members } = evidence;
     Ok((
@@ -70,7 +70,6 @@ fn mixture_evidence<'py>(
 }
 
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "flat arguments at the native edge")]
 #[expect(clippy::needless_pass_by_value, reason = "how PyO3 hands arrays over")]
 fn mixture_gain<'py>(
     py: Python<'py>,

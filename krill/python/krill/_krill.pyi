@@ -84,7 +84,7 @@ def mixture_evidence(
     center_sd: _F32,
     axes: tuple[_F32, _F32, _F32, _F32, _F32],
     shape: tuple[float, float, float, float],
-    members: bool,
+    details: bool,
     threads: int,
 ) -> tuple[npt.NDArray[np.float64], _F32, _F32, _F32, _F32]: ...
 

@@ -45,7 +45,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class MixtureEvidence:
-    """What is known of each of ``n`` rows.
+    """What is known of each of ``n`` rows; without details all but ``log_ratio`` have no columns.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class MixtureEvidence:
         Posterior of the shift, float32, shape ``(n, shifts)``.
     members
         Probability that a measurement is of the shifted component, float32, shape
-        ``(n, columns)``, 0 where absent; without columns if it was not asked for.
+        ``(n, columns)``, 0 where absent.
     """
 
     log_ratio: npt.NDArray[np.float64]
@@ -74,7 +74,7 @@ def mixture_evidence(  # noqa: PLR0913  # flat arrays at the native edge
     center: tuple[F32, F32],
     grid: Grid,
     *,
-    members: bool = False,
+    details: bool = False,
     threads: int = 1,
 ) -> MixtureEvidence:
     """Compare two groups of measurements per row: each its own share of shifted ones, or one.
@@ -89,8 +89,8 @@ def mixture_evidence(  # noqa: PLR0913  # flat arrays at the native edge
         Unshifted mean of each row and its standard deviation, shape ``(n,)`` each.
     grid
         Where the likelihood is summed.
-    members
-        Whether to return probabilities per measurement.
+    details
+        Whether to return more than ``log_ratio``.
     threads
         Threads of this call.
 
@@ -118,16 +118,16 @@ def mixture_evidence(  # noqa: PLR0913  # flat arrays at the native edge
         sd,
         _axes(grid),
         (grid.outlier_share, grid.outlier_sd, grid.shifted_variance, grid.temper),
-        members,
+        details,
         threads,
     )
     n, columns = values.shape
     return MixtureEvidence(
         log_ratio=log_ratio,
-        share=share.reshape(n, len(grid.shares)),
-        share_tempered=tempered.reshape(n, len(grid.shares)),
-        shift=shift.reshape(n, len(grid.shifts)),
-        members=probabilities.reshape(n, columns if members else 0),
+        share=share.reshape(n, len(grid.shares) if details else 0),
+        share_tempered=tempered.reshape(n, len(grid.shares) if details else 0),
+        shift=shift.reshape(n, len(grid.shifts) if details else 0),
+        members=probabilities.reshape(n, columns if details else 0),
     )
 
 

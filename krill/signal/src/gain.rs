@@ -3,7 +3,7 @@
 
 use crate::grid::Measurements;
 use crate::isa::{Isa, Kernel};
-use crate::lanes::{LANES, Product, exp};
+use crate::lanes::{LANES, exp, ln_product};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
@@ -22,6 +22,7 @@ pub struct Starts {
 
 /// Measurements of a row, padded; precision 0 = padding.
 struct Row {
+    n: usize,
     values: Vec<f32>,
     precision: Vec<f32>,
     other_sum: f32,       // sum of precision * value of the second group
@@ -34,7 +35,13 @@ struct Sums {
     members: f32,
     precision: f32, // of members
     value: f32,     // precision * value of members
-    count: f32,
+}
+
+/// Buffers of a step.
+#[derive(Default)]
+struct Work {
+    member: Vec<f32>,
+    mixed: Vec<f32>,
 }
 
 impl Row {
@@ -45,40 +52,45 @@ impl Row {
             sum += h * value;
             total += h;
         }
-        let padded = values.len().next_multiple_of(LANES);
+        let n = values.len();
+        let padded = n.next_multiple_of(LANES);
         let pad = |mut v: Vec<f32>| {
             v.resize(padded, 0.0);
             v
         };
-        Self { values: pad(values), precision: pad(precision), other_sum: sum, other_precision: total }
+        Self { n, values: pad(values), precision: pad(precision), other_sum: sum, other_precision: total }
     }
 
     /// Add up members of the shifted component, and the log likelihood ratio of the first group.
     #[inline(always)]
-    fn step(&self, center: f32, shift: f32, share: f32) -> (Sums, f64) {
-        let mut lanes = [[0.0_f32; LANES]; 4];
-        let mut product = Product::new();
-        let blocks = self.values.chunks_exact(LANES).zip(self.precision.chunks_exact(LANES));
-        for (values, precision) in blocks {
-            let mut factor = [1.0; LANES];
-            for i in 0..LANES {
-                let h = precision[i];
-                let live = if h > 0.0 { 1.0 } else { 0.0 };
-                // ln density ratio, held where the exponential stays finite
-                let log_ratio = (shift * h * (values[i] - center - 0.5 * shift)).clamp(-60.0, 20.0);
-                let weighted = share * exp(log_ratio);
-                let mixed = 1.0 - share + weighted;
-                let member = live * weighted / mixed;
-                lanes[0][i] += member;
-                lanes[1][i] += member * h;
-                lanes[2][i] += member * h * values[i];
-                lanes[3][i] += live;
-                factor[i] = live * mixed + (1.0 - live);
-            }
-            product.multiply(&factor);
+    fn step(&self, (center, shift, share): (f32, f32, f32), work: &mut Work) -> (Sums, f64) {
+        let n = self.values.len();
+        let (values, precision) = (&self.values[..n], &self.precision[..n]);
+        work.member.resize(n, 0.0);
+        work.mixed.resize(n, 1.0);
+        let (member, mixed) = (&mut work.member[..n], &mut work.mixed[..n]);
+        for i in 0..n {
+            // ln density ratio, held where the exponential stays finite
+            let log_ratio = shift * precision[i] * (values[i] - center - 0.5 * shift);
+            let weighted = share * exp(log_ratio.clamp(-60.0, 20.0));
+            mixed[i] = 1.0 - share + weighted;
+            member[i] = weighted / mixed[i];
         }
-        let [members, precision, value, count] = lanes.map(|lane| lane.iter().sum());
-        (Sums { members, precision, value, count }, product.ln())
+        member[self.n..].fill(0.0);
+        mixed[self.n..].fill(1.0);
+        let mut lanes = [[0.0_f32; 3]; 16];
+        let blocks = member.chunks_exact(16).zip(values.chunks_exact(16)).zip(precision.chunks_exact(16));
+        for ((member, values), precision) in blocks {
+            for (i, lane) in lanes.iter_mut().enumerate() {
+                let weight = member[i] * precision[i];
+                lane[0] += member[i];
+                lane[1] += weight;
+                lane[2] += weight * values[i];
+            }
+        }
+        let sum = |k: usize| lanes.iter().map(|lane| lane[k]).sum();
+        let sums = Sums { members: sum(0), precision: sum(1), value: sum(2) };
+        (sums, ln_product(mixed))
     }
 
     /// Best gain over all starts.
@@ -93,7 +105,8 @@ impl Row {
         }
         let pooled = (sum + self.other_sum) / all;
         let mean = sum / total;
-        let n = pairs().filter(|(_, h)| **h > 0.0).count() as f32;
+        let n = self.n as f32;
+        let mut work = Work::default();
         let square: f32 = pairs().map(|(value, h)| h * (value - mean) * (value - mean)).sum();
         let unit = (square / total).sqrt().max((n / total).sqrt());
         let first_center =
@@ -102,13 +115,13 @@ impl Row {
         for (&start, &start_share) in starts.shifts.iter().zip(&starts.shares) {
             let (mut center, mut shift, mut share) = (first_center, start * unit, start_share);
             for _ in 0..starts.steps {
-                let (sums, _) = self.step(center, shift, share);
+                let (sums, _) = self.step((center, shift, share), &mut work);
                 center = (sum + self.other_sum - shift * sums.precision) / all;
                 shift =
                     (sums.value - center * sums.precision) / (sums.precision + 1.0 / starts.shift_variance);
-                share = ((sums.members + 1e-3) / (sums.count + 2e-3)).clamp(1e-4, 0.9999);
+                share = ((sums.members + 1e-3) / (n + 2e-3)).clamp(1e-4, 0.9999);
             }
-            let (_, ratio) = self.step(center, shift, share);
+            let (_, ratio) = self.step((center, shift, share), &mut work);
             let moved = self.moved(sum, total, pooled, center);
             let prior = -0.5 * f64::from(shift * shift / starts.shift_variance);
             best = best.max(ratio + moved + prior);

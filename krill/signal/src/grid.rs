@@ -2,11 +2,11 @@
 //! measurements, each a mixture of an unshifted and a shifted normal, with an outlier term
 //! shared by both components. Knows numbers only; called through `krill.grid`.
 //!
-//! Sums run in a fixed order over `LANES` logical lanes, whatever the vector width of the
-//! CPU, and rows are independent: the same bytes for any number of threads.
+//! Values are combined in an order that does not depend on the vector width of the CPU, and rows
+//! are independent: the same bytes for any number of threads.
 
 use crate::isa::{Isa, Kernel};
-use crate::lanes::{LANES, Product, exp};
+use crate::lanes::{LANES, exp, ln_product, sum_ln_1p};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
@@ -102,14 +102,15 @@ impl<'a> Measurements<'a> {
 pub struct Evidence {
     /// ln P(data | shares free in each group) - ln P(data | one share for both).
     pub log_ratio: Vec<f64>,
-    /// Posterior of the first group's share, `rows x shares`.
+    /// Posterior of the first group's share, `rows x shares`; this and the others are empty if no
+    /// details were asked for.
     pub share: Vec<f32>,
     /// The same from the tempered likelihood.
     pub share_tempered: Vec<f32>,
     /// Posterior of the shift, `rows x shifts`.
     pub shift: Vec<f32>,
     /// Probability that each measurement comes from the shifted component, `rows x columns`;
-    /// 0 where absent; empty if not asked for.
+    /// 0 where absent.
     pub members: Vec<f32>,
 }
 
@@ -121,8 +122,9 @@ struct Group {
     roots: Vec<f32>,
     standard: Vec<f32>,
     outlier: Vec<f32>,
-    inverse: Vec<f32>,
+    density: Vec<f32>,
     excess: Vec<f32>,
+    work: Vec<f32>,
 }
 
 impl Group {
@@ -130,33 +132,25 @@ impl Group {
     #[inline(always)]
     fn center(&mut self, center: f32, grid: &Grid) -> f64 {
         let padded = self.values.len();
-        for buffer in [&mut self.standard, &mut self.outlier, &mut self.inverse, &mut self.excess] {
+        for buffer in [&mut self.standard, &mut self.outlier, &mut self.density, &mut self.excess] {
             buffer.resize(padded, 0.0);
         }
+        let (values, roots) = (&self.values[..padded], &self.roots[..padded]);
+        let (standard, outlier) = (&mut self.standard[..padded], &mut self.outlier[..padded]);
+        let density = &mut self.density[..padded];
         let inlier = 1.0 - grid.outlier_share;
-        let outlier = grid.outlier_share / grid.outlier_sd;
+        let height = grid.outlier_share / grid.outlier_sd;
         let width = -0.5 / (grid.outlier_sd * grid.outlier_sd);
-        let mut product = Product::new();
-        let lines = self.values.chunks_exact(LANES).zip(self.roots.chunks_exact(LANES));
-        let outputs = self
-            .standard
-            .chunks_exact_mut(LANES)
-            .zip(self.outlier.chunks_exact_mut(LANES))
-            .zip(self.inverse.chunks_exact_mut(LANES));
-        for ((values, roots), ((standard, outliers), inverse)) in lines.zip(outputs) {
-            let mut density = [0.0; LANES];
-            for i in 0..LANES {
-                let u = (values[i] - center) * roots[i];
-                standard[i] = u;
-                outliers[i] = outlier * exp(width * u * u);
-                density[i] = inlier * exp(-0.5 * u * u) + outliers[i];
-                inverse[i] = 1.0 / density[i];
-            }
-            product.multiply(&density);
+        for i in 0..padded {
+            let u = (values[i] - center) * roots[i];
+            standard[i] = u;
+            outlier[i] = height * exp(width * u * u);
+            density[i] = inlier * exp(-0.5 * u * u) + outlier[i];
         }
-        // the padding sits at u = 0 and is taken out again
-        let padding = (padded - self.n) as f64 * f64::from(inlier + outlier).ln();
-        product.ln() - padding
+        self.work.clear();
+        self.work.extend_from_slice(density);
+        self.work[self.n..].fill(1.0); // padding counts for nothing
+        ln_product(&mut self.work)
     }
 
     /// Fill `excess` with the density ratio of shifted to unshifted, minus 1.
@@ -164,40 +158,30 @@ impl Group {
     fn shift(&mut self, shift: f32, grid: &Grid) {
         let inlier = (1.0 - grid.outlier_share) / grid.shifted_variance.sqrt();
         let width = -0.5 / grid.shifted_variance;
-        let n = self.n;
-        for (c, excess) in self.excess.chunks_exact_mut(LANES).enumerate() {
-            let at = c * LANES;
-            let (standard, roots) = (&self.standard[at..at + LANES], &self.roots[at..at + LANES]);
-            let (outlier, inverse) = (&self.outlier[at..at + LANES], &self.inverse[at..at + LANES]);
-            for i in 0..LANES {
-                let u = standard[i] - shift * roots[i];
-                excess[i] = (inlier * exp(width * u * u) + outlier[i]) * inverse[i] - 1.0;
-            }
+        let padded = self.values.len();
+        let (standard, roots) = (&self.standard[..padded], &self.roots[..padded]);
+        let (outlier, density) = (&self.outlier[..padded], &self.density[..padded]);
+        let excess = &mut self.excess[..padded];
+        for i in 0..padded {
+            let u = standard[i] - shift * roots[i];
+            excess[i] = (inlier * exp(width * u * u) + outlier[i]) / density[i] - 1.0;
         }
-        self.excess[n..].fill(0.0); // padding multiplies by 1
+        self.excess[self.n..].fill(0.0); // padding multiplies by 1
     }
 
-    /// Sum of ln(1 + share (ratio - 1)).
+    /// Append, for each share, the sum of ln(1 + share (ratio - 1)).
     #[inline(always)]
-    fn gain(&self, share: f32) -> f64 {
-        let mut product = Product::new();
-        for excess in self.excess.chunks_exact(LANES) {
-            let mut factor = [0.0; LANES];
-            for i in 0..LANES {
-                factor[i] = 1.0 + share * excess[i];
-            }
-            product.multiply(&factor);
+    fn push_gains(&mut self, shares: &[f32], gains: &mut Vec<f64>) {
+        for &share in shares {
+            gains.push(sum_ln_1p(share, &self.excess, &mut self.work));
         }
-        product.ln()
     }
 
     /// Add `weight` times the posterior of the shifted component.
     #[inline(always)]
     fn add_members(&self, share: f32, weight: f32, sums: &mut [f32]) {
-        for (excess, sums) in self.excess.chunks_exact(LANES).zip(sums.chunks_exact_mut(LANES)) {
-            for i in 0..LANES {
-                sums[i] += weight * share * (excess[i] + 1.0) / (1.0 + share * excess[i]);
-            }
+        for (excess, sum) in self.excess.iter().zip(sums) {
+            *sum += weight * share * (excess + 1.0) / (1.0 + share * excess);
         }
     }
 }
@@ -244,11 +228,11 @@ fn row(
         for &shift in &grid.shifts {
             first.shift(shift, grid);
             second.shift(shift, grid);
-            cells.first.extend(grid.shares.iter().map(|&share| first.gain(share)));
-            cells.second.extend(grid.shares.iter().map(|&share| second.gain(share)));
+            first.push_gains(&grid.shares, &mut cells.first);
+            second.push_gains(&grid.shares, &mut cells.second);
         }
     }
-    let evidence = RowEvidence::from_cells(&cells, grid);
+    let evidence = RowEvidence::from_cells(&cells, grid, members.is_some());
     if let Some(members) = members {
         let weights = member_weights(&cells, grid);
         let mut sums = (vec![0.0; first.values.len()], vec![0.0; second.values.len()]);
@@ -332,11 +316,26 @@ struct RowEvidence {
 }
 
 impl RowEvidence {
-    fn from_cells(cells: &Cells, grid: &Grid) -> Self {
-        let (share, shift, free) = posterior(cells, grid, 1.0);
-        let (share_tempered, _, _) = posterior(cells, grid, f64::from(grid.temper));
-        Self { log_ratio: free - shared(cells, grid), share, share_tempered, shift }
+    fn from_cells(cells: &Cells, grid: &Grid, want_details: bool) -> Self {
+        let log_ratio = free(cells, grid) - shared(cells, grid);
+        if !want_details {
+            return Self { log_ratio, share: vec![], share_tempered: vec![], shift: vec![] };
+        }
+        let (share, shift) = posterior(cells, grid, 1.0);
+        let (share_tempered, _) = posterior(cells, grid, f64::from(grid.temper));
+        Self { log_ratio, share, share_tempered, shift }
     }
+}
+
+/// ln P(data | shares of both groups free), up to the same constant as [`shared`].
+fn free(cells: &Cells, grid: &Grid) -> f64 {
+    let priors = LogPriors::new(grid);
+    let blocks: Vec<f64> = cells
+        .blocks(grid)
+        .enumerate()
+        .map(|(b, (f, s))| cells.outer[b / grid.shifts.len()] + priors.first(f, 1.0) + priors.second(s, 1.0))
+        .collect();
+    log_sum(blocks.iter().copied())
 }
 
 /// ln P(data | one share for both groups), up to the constant common to both hypotheses.
@@ -354,8 +353,8 @@ fn shared(cells: &Cells, grid: &Grid) -> f64 {
     log_sum(blocks.iter().copied())
 }
 
-/// Posterior of share and shift with both shares free, and the log evidence.
-fn posterior(cells: &Cells, grid: &Grid, temper: f64) -> (Vec<f32>, Vec<f32>, f64) {
+/// Posterior of share and shift with both shares free.
+fn posterior(cells: &Cells, grid: &Grid, temper: f64) -> (Vec<f32>, Vec<f32>) {
     let priors = LogPriors::new(grid);
     let (shares, shifts) = (grid.shares.len(), grid.shifts.len());
     let mut log_cells = Vec::with_capacity(cells.first.len());
@@ -370,7 +369,7 @@ fn posterior(cells: &Cells, grid: &Grid, temper: f64) -> (Vec<f32>, Vec<f32>, f6
         share[i % shares] += mass;
         shift[(i / shares) % shifts] += mass;
     }
-    (share, shift, total)
+    (share, shift)
 }
 
 /// One row, for [`Isa::run`].
@@ -415,7 +414,7 @@ impl Grid {
         data: Measurements<'_>,
         center: &[f32],
         center_sd: &[f32],
-        want_members: bool,
+        want_details: bool,
     ) -> Result<Evidence> {
         self.check()?;
         let (rows, columns) = (data.rows, data.is_first.len());
@@ -427,8 +426,8 @@ impl Grid {
         let scored: Vec<_> = (0..rows)
             .into_par_iter()
             .map(|i| {
-                let mut members = vec![0.0; if want_members { columns } else { 0 }];
-                let wanted = want_members.then_some(&mut members[..]);
+                let mut members = vec![0.0; if want_details { columns } else { 0 }];
+                let wanted = want_details.then_some(&mut members[..]);
                 let center = (center[i], center_sd[i]);
                 let kernel = RowKernel { data, index: i, center, grid: self, members: wanted };
                 (isa.run(kernel), members)

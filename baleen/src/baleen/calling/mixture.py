@@ -19,7 +19,7 @@ GRID = Grid(
 
 
 def site_evidence(
-    shifts: Shifts, is_native: Bool, rows: np.ndarray, *, members: bool = False
+    shifts: Shifts, is_native: Bool, rows: np.ndarray, *, details: bool = False
 ) -> MixtureEvidence:
     """Compare free shares of native and control with one shared share, at the given rows.
 
@@ -32,7 +32,7 @@ def site_evidence(
         is_native,
         (center[rows], deviation[rows]),
         GRID,
-        members=members,
+        details=details,
     )
 
 

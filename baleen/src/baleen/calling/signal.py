@@ -77,7 +77,7 @@ def score_signal(
     is_native = pileup.reads.is_native
     shifts, difference = _shifts(level, is_native, kmer)
     rows, _ = _tested_rows(shifts, is_native)
-    observed = mixture.site_evidence(shifts, is_native, rows, members=True)
+    observed = mixture.site_evidence(shifts, is_native, rows, details=True)
     gain = mixture.site_gain(shifts, is_native, rows)
     nulls = [_relabelled(level, rng.permutation(is_native), kmer) for _ in range(config.permutations)]
     return _assemble(shifts, difference, rows, (observed, gain), is_native, nulls)
