@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from baleen.cli import main
+
 GOLDEN = Path(__file__).parent / "golden"
 FILES = ["--native-bam", "n.bam", "--native-blow5", "n.blow5", "--ivt-bam", "c.bam", "--ivt-blow5", "c.blow5"]
 CASES = {
@@ -25,20 +27,30 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_output_is_the_golden_one(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_output_is_the_golden_one(
+    name: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     (tmp_path / "ref.fa").write_text(">a\nACGT\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "baleen", *CASES[name]],
-        cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin", "COLUMNS": "100", "LC_ALL": "C.UTF-8"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found = f"$ baleen {' '.join(CASES[name])}\n{done.stdout}{done.stderr}exit {done.returncode}\n"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr("sys.argv", ["baleen", *CASES[name]])
+    with pytest.raises(SystemExit) as end:
+        main()
+    shown = capsys.readouterr()
+    found = f"$ baleen {' '.join(CASES[name])}\n{shown.out}{shown.err}exit {end.value.code}\n"
     golden = GOLDEN / f"{name}.txt"
     if request.config.getoption("--rewrite-golden"):
         GOLDEN.mkdir(exist_ok=True)
         golden.write_text(found)
     assert found == golden.read_text()
     assert not (tmp_path / "out").exists()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys, baleen.cli; print([m for m in ('numpy', 'pysam', 'krill') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
