@@ -25,21 +25,10 @@ def succeed(*arguments: str | Path) -> None:
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Arguments of a run on a few small contigs and one that is large beside them."""
+    """Arguments of a run on contigs that make three groups."""
     folder = tmp_path_factory.mktemp("pair")
-    succeed(
-        "simulate",
-        "-o",
-        folder / "p",
-        "--contigs",
-        "7",
-        "--contig-length",
-        "220",
-        "--reads",
-        "18",
-        "--seed",
-        "3",
-    )
+    options = ["--contigs", "15", "--contig-length", "300", "--reads", "24", "--seed", "3"]
+    succeed("simulate", "-o", folder / "p", *options)
     pair = folder / "p"
     return [
         *("--native-bam", str(pair / "native/reads.bam"), "--native-blow5", str(pair / "native/reads.blow5")),
@@ -72,8 +61,8 @@ def reads(folder: Path) -> list[str]:
 def test_results_are_whole(serial: Path) -> None:
     facts = json.loads((serial / "run.json").read_text())
     n_lines = len(sites_below_header(serial)) - 1
-    assert (facts["n_contigs"], facts["sites"]["n_sites"]) == (7, n_lines)
-    assert sum(facts["read_status"].values()) == 7 * 2 * 18
+    assert (facts["n_contigs"], facts["sites"]["n_sites"]) == (15, n_lines)
+    assert sum(facts["read_status"].values()) == 15 * 2 * 24
     assert all(record.count("\tMM:Z:") == 1 for record in reads(serial))
     pysam.quickcheck(str(serial / "read_results.bam"))
 

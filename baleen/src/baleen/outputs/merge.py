@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from baleen import calling
+from baleen.calling import SIGNIFICANT, benjamini_hochberg, finish_contig
 from baleen.data import SITE_COLUMNS, SiteCalls
 from baleen.outputs.site_table import write_site_table
 from baleen.outputs.slices import Slice
@@ -34,20 +34,20 @@ def merge_sites(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> 
         Facts that hold for the whole table.
     """
     p_values = [sites["pvalue"] for sites in _sites(slices)]
-    adjusted = calling.benjamini_hochberg(np.concatenate([np.zeros(0), *p_values]))
+    adjusted = benjamini_hochberg(np.concatenate([np.zeros(0), *p_values]))
     ends = np.cumsum([len(p) for p in p_values], dtype=np.int64)
     n_peaks = 0
 
     def finished() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
         nonlocal n_peaks
         for sites, end in zip(_sites(slices), ends, strict=True):
-            complete = calling.finish_contig(sites, adjusted[end - len(sites) : end])
+            complete = finish_contig(sites, adjusted[end - len(sites) : end])
             n_peaks += int(complete["is_peak"].sum())
             yield complete.columns
 
     columns = [column.name for column in SITE_COLUMNS]
     n_sites = write_site_table(path, columns, finished(), comments)
-    is_significant = np.nan_to_num(adjusted, nan=1.0) < calling.SIGNIFICANT
+    is_significant = np.nan_to_num(adjusted, nan=1.0) < SIGNIFICANT
     return SiteCounts(n_sites, int(is_significant.sum()), n_peaks)
 
 
