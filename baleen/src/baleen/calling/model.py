@@ -74,6 +74,8 @@ class RunModel:
         Scale of the error scores.
     fusions
         Per half of the run, fitted on the other half.
+    everything
+        Fitted on the whole run; enters no test.
     used
         Channels that passed the gate: (signal, errors).
     """
@@ -81,6 +83,7 @@ class RunModel:
     pools: tuple[pooled.Pool, ...]
     error_scale: ErrorScale
     fusions: tuple[Fusion, ...]
+    everything: Fusion
     used: tuple[bool, bool]
 
     def warnings(self) -> tuple[str, ...]:
@@ -100,6 +103,7 @@ class RunModel:
             "pools": [one.to_json() for one in self.pools],
             "error_scale": {"center": self.error_scale.center, "sd": self.error_scale.sd},
             "fusions": [one.to_json() for one in self.fusions],
+            "everything": self.everything.to_json(),
             "used": list(self.used),
         }
 
@@ -119,6 +123,7 @@ class RunModel:
             pools=tuple(pooled.Pool.from_json(one) for one in data["pools"]),
             error_scale=ErrorScale(**data["error_scale"]),
             fusions=tuple(Fusion.from_json(one) for one in data["fusions"]),
+            everything=Fusion.from_json(data["everything"]),
             used=(bool(data["used"][0]), bool(data["used"][1])),
         )
 
@@ -138,7 +143,8 @@ def fit_run(summaries: Sequence[Summary], config: CallingConfig) -> RunModel:
     for this in range(N_HALVES):
         other = of_half != this
         fusions.append(fusion.fit(z[other], weight[other], _CAPPED, used))
-    return RunModel(pools, scale, tuple(fusions), (used[0], used[1]))
+    everything = fusion.fit(z, weight, _CAPPED, used)
+    return RunModel(pools, scale, tuple(fusions), everything, (used[0], used[1]))
 
 
 _CAPPED = (True, False)

@@ -10,15 +10,22 @@ from scipy import special
 from baleen.calling import pooled
 from baleen.calling.evidence import Evidence
 from baleen.calling.model import RunModel, score_errors, score_signal
+from baleen.calling.shares import read_probabilities, site_shares
 from baleen.calling.summary import N_HALVES, half, main_statistic, smaller_depth
 from baleen.config import CallingConfig
-from baleen.data import F32, Bool, ReadCalls, SiteCalls
+from baleen.data import F32, I32, Bool, ReadCalls, SiteCalls
 
 SIGNIFICANT = 0.05
 """padj below which a position belongs to an event."""
 
 REACH = 3
 """An event's evidence spreads over this many positions on either side."""
+
+MIN_SHARE = 0.005
+"""Least share of positions near events that read probabilities reckon with."""
+
+SMEAR = 2
+"""Positions this near to an event share its probability and are absorbed by its peak."""
 
 
 class ContigCalls(NamedTuple):
@@ -29,26 +36,33 @@ class ContigCalls(NamedTuple):
 
 
 class _Test(NamedTuple):
-    """Normal scores, fused statistic and p-value of every position; NaN = not tested."""
+    """Of every position, NaN = not tested: normal scores, fused statistic, p-value.
+
+    ``probability`` is that of an event within reach of the position, given all channels.
+    """
 
     signal_z: npt.NDArray[np.float64]
     error_z: npt.NDArray[np.float64]
     statistic: npt.NDArray[np.float64]
     p: npt.NDArray[np.float64]
+    probability: npt.NDArray[np.float64]
 
 
 def call_contig(evidence: Evidence, model: RunModel, config: CallingConfig) -> ContigCalls:
-    """Return the calls of one contig; ``padj`` and ``is_peak`` follow in `finish_sites`."""
+    """Return the calls of one contig; ``padj`` and ``is_peak`` follow in `finish_contig`."""
     test = _test(evidence, model, config)
     tested = ~np.isnan(test.p)
-    share, low, high = _share(evidence, tested)
-    p_mod, signal_llr = _read_probabilities(evidence, share)
+    share, low, high = site_shares(evidence)
+    p_mod, signal_llr = read_probabilities(evidence, share, test.probability)
     row = np.repeat(np.arange(len(evidence.position)), np.diff(evidence.pair_offsets))
     native = evidence.reads.is_native[evidence.read]
     n = np.maximum(np.bincount(row[native], minlength=len(tested)), 1)
     mean = np.bincount(row[native], p_mod[native], len(tested)) / n
     over = np.bincount(row[native], p_mod[native] >= config.mod_threshold, len(tested)) / n
-    posterior = position_posterior(evidence)
+    uses_signal, uses_errors = model.used
+    by_signal = position_posterior(evidence, uses_signal=uses_signal, uses_errors=False)
+    posterior = position_posterior(evidence, uses_signal=uses_signal, uses_errors=uses_errors)
+    score = test.statistic + 2 * np.log(np.maximum(by_signal, 1e-30))
     none = np.full(len(tested), np.nan)
     has_signal = ~np.isnan(test.signal_z)
 
@@ -73,7 +87,7 @@ def call_contig(evidence: Evidence, model: RunModel, config: CallingConfig) -> C
             "is_peak": np.zeros(len(tested), np.bool_),
             "position_posterior": known(posterior),
             "statistic": test.statistic.astype(np.float32),
-            "score": (test.statistic + 2 * np.log(np.maximum(posterior, 1e-30))).astype(np.float32),
+            "score": score.astype(np.float32),
             "signal_statistic": main_statistic(evidence).astype(np.float32),
             "signal_z": test.signal_z.astype(np.float32),
             "shift_pa": np.where(has_signal, evidence.shift_pa, np.nan).astype(np.float32),
@@ -103,44 +117,47 @@ def _test(evidence: Evidence, model: RunModel, config: CallingConfig) -> _Test:
     p, fused = np.full(len(z), np.nan), np.full(len(z), np.nan)
     halves = half(evidence.contig, evidence.position)
     for this in range(N_HALVES):
-        rows = halves == this
-        p[rows] = model.fusions[this].p_value(z[rows])
-        fused[rows] = model.fusions[this].statistic(z[rows])
+        rows, one = halves == this, model.fusions[this]
+        p[rows] = one.p_value(z[rows])
+        fused[rows] = one.statistic(z[rows])
+    # not a test: all of the run may speak, and the signal's evidence is a Bayes factor as it is
+    log_factor = np.nan_to_num(np.where(model.used[0], statistic, np.nan))
+    log_factor += model.everything.channels[1].log_bayes_factor(z[:, 1])
+    probability = special.expit(log_factor + special.logit(max(model.everything.share, MIN_SHARE)))
+    probability = around(evidence.position, probability, SMEAR, np.maximum)
     if model.used == (True, False):
         fused = statistic.copy()
     elif model.used == (False, True):
         fused = error_z.copy()
-    return _Test(signal_z, error_z, np.where(np.isnan(p), np.nan, fused), p)
+    return _Test(signal_z, error_z, np.where(np.isnan(p), np.nan, fused), p, probability)
 
 
-def _share(evidence: Evidence, tested: Bool) -> tuple[F32, F32, F32]:
-    """Return the share of modified molecules and its interval."""
-    by_signal = ~np.isnan(evidence.share)
-    share = np.where(by_signal, evidence.share, evidence.error_share)
-    return share, evidence.share_low, evidence.share_high
+def around(
+    position: I32, values: npt.NDArray[np.float64], reach: int, combine: np.ufunc
+) -> npt.NDArray[np.float64]:
+    """Combine every position's value with those up to ``reach`` away."""
+    total = values.copy()
+    for offset in (o for o in range(-reach, reach + 1) if o):
+        at = np.minimum(np.searchsorted(position, position + offset), max(len(values) - 1, 0))
+        there = position[at] == position + offset
+        total = np.where(there, combine(total, values[at]), total)
+    return total
 
 
-def _read_probabilities(evidence: Evidence, share: F32) -> tuple[F32, F32]:
-    """Return p_mod and the signal's log-likelihood ratio of each pair."""
-    pair_share = np.repeat(share, np.diff(evidence.pair_offsets)).astype(np.float64)
-    prior = special.logit(np.clip(np.nan_to_num(pair_share), 1e-4, 1 - 1e-4))
-    logit = special.logit(np.clip(evidence.p_signal.astype(np.float64), 1e-6, 1 - 1e-6))
-    has_signal = ~np.isnan(logit)
-    llr = np.where(has_signal, logit - prior, 0)
-    p = special.expit(np.where(has_signal, logit, prior) + evidence.error_llr)
-    return p.astype(np.float32), llr.astype(np.float32)
+def position_posterior(
+    evidence: Evidence, *, uses_signal: bool, uses_errors: bool
+) -> npt.NDArray[np.float64]:
+    """Return the probability that an event at each position sits there, not up to REACH away.
 
-
-def position_posterior(evidence: Evidence) -> npt.NDArray[np.float64]:
-    """Return the probability that an event at each position sits there, not up to REACH away."""
-    gain = np.nan_to_num(evidence.gain.astype(np.float64), nan=-np.inf)
-    total = np.full(len(gain), -np.inf)
-    for offset in range(-REACH, REACH + 1):
-        at = np.searchsorted(evidence.position, evidence.position + offset)
-        at = np.minimum(at, len(gain) - 1)
-        there = evidence.position[at] == evidence.position + offset
-        total = np.logaddexp(total, np.where(there, gain[at], -np.inf))
-    return np.where(np.isfinite(total), np.exp(gain - np.where(np.isfinite(total), total, 0)), 1.0)
+    The gains of neighbours are compared: the signal's log likelihoods, and of the errors a
+    quarter of theirs (``z^2 / 2``), because basecallers spread one base's errors over several.
+    """
+    gain = np.zeros(len(evidence.position))
+    if uses_signal:
+        gain += np.nan_to_num(evidence.gain.astype(np.float64))
+    if uses_errors:
+        gain += np.maximum(np.nan_to_num(evidence.error_z.astype(np.float64)), 0) ** 2 / 8
+    return np.exp(gain - around(evidence.position, gain, REACH, np.logaddexp))
 
 
 def _filter(evidence: Evidence, tested: Bool) -> npt.NDArray[np.str_]:
@@ -187,7 +204,7 @@ def _peaks(sites: SiteCalls, padj: npt.NDArray[np.float64]) -> Bool:
     for i in order:
         if not free[i]:
             continue
-        near = slice(*np.searchsorted(position, [position[i] - 2, position[i] + 3]))
+        near = slice(*np.searchsorted(position, [position[i] - SMEAR, position[i] + SMEAR + 1]))
         free[near] = False
         is_peak[i] = True
     return is_peak
