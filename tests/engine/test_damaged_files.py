@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import select
 import subprocess
 import sys
@@ -23,9 +24,9 @@ FILES = {
     "fastq.gz": "real/formats/reads.fastq",
 }
 FUZZ = settings(
-    max_examples=40,
+    max_examples=int(os.environ.get("BALEEN_FUZZ_EXAMPLES", "40")),
     deadline=None,
-    derandomize=True,
+    derandomize="BALEEN_FUZZ_EXAMPLES" not in os.environ,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

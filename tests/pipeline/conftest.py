@@ -145,15 +145,16 @@ class TinyRun:
         header: dict[str, str] | None = None,
         names: list[str] | None = None,
         methods: tuple[int, int] = (1, 1),
+        signals: dict[str, np.ndarray] | None = None,
         **kwargs: float,
     ) -> Path:
-        """Write a BLOW5 file with a signal of 600 samples per read."""
+        """Write a BLOW5 file: these signals, or 600 samples of noise per read."""
         rng = np.random.default_rng(2)
+        names = list(signals or names or self.names[condition])
+        rows = signals or {name: rng.normal(700, 60, 600) for name in names}
         records = [
-            blow5_record(
-                name, rng.normal(700, 60, 600).astype(np.int16), compressed=methods[1] == 1, **kwargs
-            )
-            for name in names or self.names[condition]
+            blow5_record(name, rows[name].astype(np.int16), compressed=methods[1] == 1, **kwargs)
+            for name in names
         ]
         return write_blow5(self.path(condition, "blow5"), records, header, methods=methods)
 

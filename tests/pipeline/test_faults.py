@@ -1,5 +1,6 @@
 """Runs that are interrupted, starved or cannot finish: what is kept, what is said, what --resume makes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pysam
 import pytest
 
@@ -218,3 +220,18 @@ def test_no_contig_passing_gives_a_table_with_its_header(tiny_run, tmp_path) -> 
     lines = (output / "site_results.tsv").read_text().splitlines()
     assert lines[-1].startswith("contig\tposition\tkmer\t")
     assert all(line.startswith("##") for line in lines[:-1])
+
+
+def test_signals_of_no_use_end_in_a_status_not_in_an_error(tiny_run, tmp_path) -> None:
+    flat, saturated = np.full(600, 700), np.tile([-32768, 32767], 300)
+    useless = [flat, saturated, np.zeros(0), np.zeros(1), np.full(3, 5)]
+    for condition in ("native", "ivt"):
+        signals = {name: useless[i % 5] for i, name in enumerate(tiny_run.names[condition])}
+        tiny_run.write_signal(condition, signals=signals)
+    output = tmp_path / "out"
+    done = baleen("run", *tiny_run.arguments(), "-o", output)
+    _, said = done.communicate()
+    assert done.returncode == 0, said
+    counts = json.loads((output / "run.json").read_text())["read_status"]
+    assert sum(counts.values()) == 80
+    assert "ok" not in counts

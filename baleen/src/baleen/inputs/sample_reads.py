@@ -139,14 +139,19 @@ class SampleReads:
                     if self.sampling_rate_hz is None and len(block.keys):
                         first, second = map(int, block.place[0])
                         self.sampling_rate_hz = with_signal.read(first, second).sampling_rate_hz
-                    self._place(number, block.keys, block.place, block.names)
+                    self.place(number, block.keys, block.place, block.names)
             finally:
                 with_signal.close()
+        self.drop_without_signal()
+
+    def drop_without_signal(self) -> None:
+        """Drop reads whose signal was in no file."""
         self.fail(ReadStatus.NO_SIGNAL, self.signal_file[self.signal] == NO_FILE)
 
-    def _place(
+    def place(
         self, number: int, keys: Keys, place: npt.NDArray[np.uint64], names: Mapping[bytes, str]
     ) -> None:
+        """Note where in signal file ``number`` these reads lie; the first place of a read counts."""
         row, known = _find(self._signal_keys, keys)
         self.only_in_signal.add(keys[~known], names)
         twice = known.copy()
