@@ -6,6 +6,7 @@
 mod align;
 mod dtw;
 mod grid;
+mod map;
 mod reads;
 mod signal_codec;
 
@@ -27,6 +28,7 @@ fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(align::align_batch, module)?)?;
     module.add_function(wrap_pyfunction!(signal_codec::decode_svb_zd, module)?)?;
     grid::register(module)?;
+    map::register(module)?;
     reads::register(module)?;
     Ok(())
 }

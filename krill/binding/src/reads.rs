@@ -117,7 +117,9 @@ enum Target {
 }
 
 impl Destination for Target {
-    fn append(&mut self, order: u64, bytes: &[u8]) -> krill_reads::Result<()> {
+    type Piece = Vec<u8>;
+
+    fn append(&mut self, order: u64, bytes: &mut Vec<u8>) -> krill_reads::Result<()> {
         if let Self::File(file) = self { file.append(order, bytes) } else { Ok(()) }
     }
 }

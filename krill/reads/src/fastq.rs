@@ -123,6 +123,26 @@ fn line(text: &[u8], at: usize) -> Option<(Range<usize>, usize)> {
     Some((at..end, next))
 }
 
+/// Go over up to `count` records by their line ends alone: how many were whole, and where they end.
+/// Much less than [`parse`] does, so this may be done inside a lock.
+#[must_use]
+pub fn skip_records(text: &[u8], count: usize) -> (usize, usize) {
+    let (mut skipped, mut lines, mut end, mut at) = (0, 0, 0, 0);
+    for newline in memchr_iter(b'\n', text) {
+        if skipped == count {
+            break;
+        }
+        let is_blank = newline == at || (newline == at + 1 && text[at] == b'\r');
+        at = newline + 1;
+        // Blank lines stand between records; inside one they are an empty read.
+        lines += usize::from(lines > 0 || !is_blank);
+        if lines == 4 {
+            (skipped, lines, end) = (skipped + 1, 0, at);
+        }
+    }
+    (skipped, end)
+}
+
 /// What a search for a record start found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {

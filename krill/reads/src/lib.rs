@@ -16,6 +16,7 @@ pub mod parsing;
 pub mod pump;
 pub mod sink;
 pub mod source;
+pub mod split;
 
 mod atomic;
 mod blocks;

@@ -100,6 +100,11 @@ impl<T> Locked<T> {
         result
     }
 
+    /// Run `inside` with a value that only the calling worker ever uses: nobody waits, nothing counts.
+    pub fn own<R>(&self, inside: impl FnOnce(&mut T) -> R) -> R {
+        inside(&mut self.value.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Give the value back when the run is over.
     pub fn into_inner(self) -> T {
         self.value.into_inner().unwrap_or_else(PoisonError::into_inner)

@@ -202,7 +202,8 @@ pub fn check(path: &Path) -> Result<Layout> {
     Err(Error::format(path, format!("holds {records} reads, but its sidecar says {}", layout.records)))
 }
 
-fn for_each_batch(paths: &[PathBuf], mut with: impl FnMut(&Batch) -> Result<()>) -> Result<()> {
+/// Go over all batches of FASTQ in order, on this thread.
+pub(crate) fn for_each_batch(paths: &[PathBuf], mut with: impl FnMut(&Batch) -> Result<()>) -> Result<()> {
     let settings = SourceSettings {
         parsing: Some(Parsing::Chunk),
         lock: LockKind::Os,

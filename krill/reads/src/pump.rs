@@ -13,13 +13,13 @@ use crate::source::{Source, SourceWorker};
 use crate::{Error, Result};
 
 /// What is done with each batch, outside all locks. One value per thread.
-pub trait Worker {
-    /// Turn the records of `batch` into results, appended to `out`.
-    fn work(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Result<()>;
+pub trait Worker<P> {
+    /// Turn the records of `batch` into results, added to `out`.
+    fn work(&mut self, batch: &Batch, out: &mut P) -> Result<()>;
 }
 
-impl<F: FnMut(&Batch, &mut Vec<u8>) -> Result<()>> Worker for F {
-    fn work(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Result<()> {
+impl<P, F: FnMut(&Batch, &mut P) -> Result<()>> Worker<P> for F {
+    fn work(&mut self, batch: &Batch, out: &mut P) -> Result<()> {
         self(batch, out)
     }
 }
@@ -58,7 +58,7 @@ pub fn run<D, W, M>(
 ) -> Result<Report>
 where
     D: Destination,
-    W: Worker,
+    W: Worker<D::Piece>,
     M: Fn(usize) -> Result<W> + Sync,
 {
     let start = Instant::now();
@@ -96,7 +96,7 @@ where
 }
 
 /// One worker's run from its first batch to its last.
-fn work_through<D: Destination, W: Worker>(
+fn work_through<D: Destination, W: Worker<D::Piece>>(
     stop: &Stop<'_, D>,
     worker: usize,
     make: impl FnOnce() -> Result<(W, Turn)>,
@@ -109,7 +109,8 @@ fn work_through<D: Destination, W: Worker>(
             return None;
         }
     };
-    let (mut batch, mut state, mut out) = (stop.source.new_batch(), SourceWorker::default(), Vec::new());
+    let (mut batch, mut state, mut out) =
+        (stop.source.new_batch(), SourceWorker::default(), D::Piece::default());
     let (mut batches, mut records) = (0, 0);
     while !stop.is_stopped.load(Ordering::Relaxed) {
         let result = step(stop, &mut task, (&mut batch, &mut out), (&mut state, &mut turn));
@@ -127,10 +128,10 @@ fn work_through<D: Destination, W: Worker>(
     Some((turn, watch.stop(batches), records))
 }
 
-fn step<D: Destination, W: Worker>(
+fn step<D: Destination, W: Worker<D::Piece>>(
     stop: &Stop<'_, D>,
     task: &mut W,
-    (batch, out): (&mut Batch, &mut Vec<u8>),
+    (batch, out): (&mut Batch, &mut D::Piece),
     (state, turn): (&mut SourceWorker, &mut Turn),
 ) -> Result<bool> {
     if !stop.source.take(batch, state, turn)? {
@@ -143,7 +144,7 @@ fn step<D: Destination, W: Worker>(
 }
 
 /// How a run ends early.
-struct Stop<'a, D> {
+struct Stop<'a, D: Destination> {
     source: &'a Source,
     sink: &'a Sink<D>,
     is_stopped: AtomicBool,

@@ -61,24 +61,26 @@ impl FromStr for Output {
 
 /// Takes the results of one batch at a time.
 pub trait Destination: Send {
-    /// Add the results of batch `order`.
-    fn append(&mut self, order: u64, bytes: &[u8]) -> Result<()>;
+    /// Results of one batch. The worker's own; it is emptied and used again.
+    type Piece: Default + Send;
+
+    /// Add the results of batch `order`; leaves `piece` empty.
+    fn append(&mut self, order: u64, piece: &mut Self::Piece) -> Result<()>;
 }
 
 /// Destinations and who may use which when.
-pub struct Sink<D> {
+pub struct Sink<D: Destination> {
     output: Output,
     lanes: Vec<Locked<D>>,
-    window: Mutex<Window>,
+    window: Mutex<Window<D::Piece>>,
     changed: Condvar,
     window_batches: u64,
 }
 
 /// State of the `ordered` sink: results that wait for their turn.
-#[derive(Default)]
-struct Window {
+struct Window<P> {
     next: u64,
-    waiting: BTreeMap<u64, Vec<u8>>,
+    waiting: BTreeMap<u64, P>,
     is_writing: bool,
     is_stopped: bool,
 }
@@ -100,40 +102,46 @@ impl<D: Destination> Sink<D> {
         Self {
             output,
             lanes: destinations.into_iter().map(protect).collect(),
-            window: Mutex::default(),
+            window: Mutex::new(Window {
+                next: 0,
+                waiting: BTreeMap::new(),
+                is_writing: false,
+                is_stopped: false,
+            }),
             changed: Condvar::new(),
             window_batches: WINDOW_PER_WORKER * workers as u64,
         }
     }
 
-    /// Hand over the results of batch `order`; leaves `bytes` empty. Every batch must come, once.
-    pub fn put(&self, order: u64, bytes: &mut Vec<u8>, turn: &mut Turn) -> Result<()> {
+    /// Hand over the results of batch `order`; leaves `piece` empty. Every batch must come, once.
+    pub fn put(&self, order: u64, piece: &mut D::Piece, turn: &mut Turn) -> Result<()> {
         if self.output == Output::Ordered {
-            return self.put_in_order(order, std::mem::take(bytes), turn);
+            return self.put_in_order(order, std::mem::take(piece), turn);
         }
-        if !bytes.is_empty() {
-            self.lanes[turn.worker % self.lanes.len()].with(turn, |lane| lane.append(order, bytes))?;
-            bytes.clear();
+        let lane = &self.lanes[turn.worker % self.lanes.len()];
+        match self.output {
+            Output::Slices => lane.own(|lane| lane.append(order, piece)),
+            _ => lane.with(turn, |lane| lane.append(order, piece)),
         }
-        Ok(())
     }
 
-    fn put_in_order(&self, order: u64, bytes: Vec<u8>, turn: &mut Turn) -> Result<()> {
+    fn put_in_order(&self, order: u64, piece: D::Piece, turn: &mut Turn) -> Result<()> {
         let asked = Instant::now();
-        let is_far = |window: &mut Window| !window.is_stopped && order >= window.next + self.window_batches;
+        let is_far =
+            |window: &mut Window<D::Piece>| !window.is_stopped && order >= window.next + self.window_batches;
         let mut window =
             self.changed.wait_while(self.window(), is_far).unwrap_or_else(PoisonError::into_inner);
         turn.locks[Site::Output as usize].waiting += asked.elapsed();
-        window.waiting.insert(order, bytes);
+        window.waiting.insert(order, piece);
         if window.is_writing {
             return Ok(());
         }
         window.is_writing = true;
         loop {
             let next = window.next;
-            let Some(bytes) = window.waiting.remove(&next).filter(|_| !window.is_stopped) else { break };
+            let Some(mut piece) = window.waiting.remove(&next).filter(|_| !window.is_stopped) else { break };
             drop(window);
-            let result = self.lanes[0].with(turn, |lane| lane.append(next, &bytes));
+            let result = self.lanes[0].with(turn, |lane| lane.append(next, &mut piece));
             window = self.window();
             if let Err(error) = result {
                 window.is_writing = false;
@@ -146,7 +154,7 @@ impl<D: Destination> Sink<D> {
         Ok(())
     }
 
-    fn window(&self) -> MutexGuard<'_, Window> {
+    fn window(&self) -> MutexGuard<'_, Window<D::Piece>> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -192,7 +200,11 @@ impl FileDestination {
 }
 
 impl Destination for FileDestination {
-    fn append(&mut self, _order: u64, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(Error::io(&self.path))
+    type Piece = Vec<u8>;
+
+    fn append(&mut self, _order: u64, bytes: &mut Vec<u8>) -> Result<()> {
+        self.file.write_all(bytes).map_err(Error::io(&self.path))?;
+        bytes.clear();
+        Ok(())
     }
 }

@@ -19,8 +19,10 @@ type Record = (Vec<u8>, Vec<u8>, Vec<u8>);
 struct Collected(Vec<(u64, Vec<u8>)>);
 
 impl Destination for Collected {
-    fn append(&mut self, order: u64, bytes: &[u8]) -> Result<()> {
-        self.0.push((order, bytes.to_vec()));
+    type Piece = Vec<u8>;
+
+    fn append(&mut self, order: u64, bytes: &mut Vec<u8>) -> Result<()> {
+        self.0.push((order, std::mem::take(bytes)));
         Ok(())
     }
 }

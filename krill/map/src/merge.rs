@@ -1,0 +1,249 @@
+//! Merge sorted runs into a BAM file and its index: records move inside the lock, blocks are
+//! deflated outside, written in order. The file is the same for any number of threads.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::path::{Path, PathBuf};
+
+use krill_reads::bgzf::{Deflater, END, MAX_TEXT_BYTES};
+use krill_reads::counters::{Site, Stopwatch, Turn};
+use krill_reads::lock::Locked;
+use krill_reads::{Destination, Error, LockKind, Output, Report, Result, Sink};
+use noodles_bgzf::VirtualPosition;
+use noodles_core::Position;
+use noodles_csi::binning_index::Indexer;
+use noodles_csi::binning_index::index::reference_sequence::bin::Chunk;
+use noodles_csi::binning_index::index::reference_sequence::index::LinearIndex;
+
+use crate::record::reference_span;
+use crate::sort::{Key, Run};
+
+/// Text of the records a thread takes at once.
+const PIECE_BYTES: usize = 1 << 19;
+/// BAI cannot hold places beyond this.
+const MAX_BAI_LENGTH: u32 = 1 << 29;
+
+/// Runs, smallest key first.
+struct Merger {
+    runs: Vec<Run>,
+    heap: BinaryHeap<Reverse<(Key, usize)>>,
+    order: u64,
+}
+
+impl Merger {
+    fn new(runs: Vec<Run>) -> Self {
+        let heap = runs.iter().enumerate().filter_map(|(i, run)| Some(Reverse((run.key()?, i)))).collect();
+        Self { runs, heap, order: 0 }
+    }
+
+    /// Move the next records to `text`; their number, or `None` if there are no more.
+    fn take(&mut self, text: &mut Vec<u8>) -> Result<Option<u64>> {
+        while text.len() < PIECE_BYTES {
+            let Some(Reverse((_, first))) = self.heap.pop() else { break };
+            let run = &mut self.runs[first];
+            // A run is read on for as long as no other has a smaller record.
+            let limit = self.heap.peek().map(|Reverse(smallest)| *smallest);
+            while run.key().is_some_and(|key| limit.is_none_or(|limit| (key, first) < limit)) {
+                run.take(text)?;
+                if text.len() >= PIECE_BYTES {
+                    break;
+                }
+            }
+            if let Some(key) = run.key() {
+                self.heap.push(Reverse((key, first)));
+            }
+        }
+        if text.is_empty() {
+            return Ok(None);
+        }
+        self.order += 1;
+        Ok(Some(self.order - 1))
+    }
+}
+
+/// Deflated blocks and where the records in them lie.
+#[derive(Default)]
+struct Piece {
+    blocks: Vec<u8>,
+    records: Vec<Indexed>,
+}
+
+/// What the index needs to know of a record. Offsets count from the piece's first byte.
+struct Indexed {
+    context: Option<(usize, Position, Position, bool)>,
+    start: (u64, u16),
+    end: (u64, u16),
+}
+
+/// Deflate records, never cutting one that fits into a block.
+fn deflate(text: &[u8], deflater: &mut Deflater, piece: &mut Piece) {
+    let mut at = 0;
+    let mut block_start = 0;
+    let mut pending: Vec<(usize, usize)> = Vec::new();
+    while at < text.len() {
+        let length = u32::from_le_bytes([text[at], text[at + 1], text[at + 2], text[at + 3]]) as usize + 4;
+        if at > block_start && at + length - block_start > MAX_TEXT_BYTES {
+            close(&text[block_start..at], block_start, (deflater, piece), &mut pending, text);
+            block_start = at;
+        }
+        pending.push((at, at + length));
+        at += length;
+    }
+    close(&text[block_start..], block_start, (deflater, piece), &mut pending, text);
+}
+
+/// Write the pending records as blocks: one, or several for a record longer than a block.
+fn close(
+    part: &[u8],
+    part_start: usize,
+    (deflater, piece): (&mut Deflater, &mut Piece),
+    pending: &mut Vec<(usize, usize)>,
+    text: &[u8],
+) {
+    let mut starts = Vec::new();
+    for block in part.chunks(MAX_TEXT_BYTES) {
+        starts.push(piece.blocks.len() as u64);
+        deflater.block(block, &mut piece.blocks);
+    }
+    starts.push(piece.blocks.len() as u64);
+    // A record that ends with the last block ends at the beginning of the next.
+    let place = |at: usize| {
+        let inside = at - part_start;
+        if inside == part.len() {
+            (starts[starts.len() - 1], 0)
+        } else {
+            (starts[inside / MAX_TEXT_BYTES], (inside % MAX_TEXT_BYTES) as u16)
+        }
+    };
+    for (start, end) in pending.drain(..) {
+        let context = context(&text[start + 4..end]);
+        piece.records.push(Indexed { context, start: place(start), end: place(end) });
+    }
+}
+
+/// Reference, first and last base (1-based) of a record, and whether it is mapped.
+fn context(record: &[u8]) -> Option<(usize, Position, Position, bool)> {
+    let number = |at: usize| i32::from_le_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]]);
+    let (reference, position) = (usize::try_from(number(0)).ok()?, usize::try_from(number(4)).ok()?);
+    let is_mapped = record[14] & 4 == 0;
+    let cigar = 32 + usize::from(record[8]);
+    let operations = usize::from(u16::from_le_bytes([record[12], record[13]]));
+    let operations: Vec<u32> = (0..operations).map(|i| number(cigar + 4 * i) as u32).collect();
+    let span = (reference_span(&operations) as usize).max(1);
+    Some((reference, Position::new(position + 1)?, Position::new(position + span)?, is_mapped))
+}
+
+/// The BAM file in the making.
+struct BamFile {
+    path: PathBuf,
+    file: krill_reads::FileDestination,
+    bytes: u64,
+    indexer: Option<Indexer<LinearIndex>>,
+}
+
+impl Destination for BamFile {
+    type Piece = Piece;
+
+    fn append(&mut self, order: u64, piece: &mut Piece) -> Result<()> {
+        let place = |(block, inside): (u64, u16)| {
+            VirtualPosition::try_from((self.bytes + block, inside)).unwrap_or_default()
+        };
+        if let Some(indexer) = &mut self.indexer {
+            for record in &piece.records {
+                let chunk = Chunk::new(place(record.start), place(record.end));
+                let added = indexer.add_record(record.context, chunk);
+                added.map_err(|error| Error::format(&self.path, format!("cannot be indexed: {error}")))?;
+            }
+        }
+        self.bytes += piece.blocks.len() as u64;
+        piece.records.clear();
+        self.file.append(order, &mut piece.blocks)
+    }
+}
+
+/// How the file is written.
+#[derive(Clone, Copy)]
+pub(crate) struct Writing {
+    pub(crate) threads: usize,
+    pub(crate) lock: LockKind,
+    pub(crate) level: u8,
+}
+
+/// Write runs as a BAM file at `path` with its index beside it.
+pub(crate) fn write(
+    runs: Vec<Run>,
+    header: &[u8],
+    (references, longest): (usize, u32),
+    path: &Path,
+    writing: Writing,
+) -> Result<Report> {
+    let part = with_suffix(path, ".part");
+    let mut file = krill_reads::FileDestination::create(&part)?;
+    let mut blocks = Vec::new();
+    let mut deflater = Deflater::new(writing.level)?;
+    header.chunks(MAX_TEXT_BYTES).for_each(|chunk| deflater.block(chunk, &mut blocks));
+    let bytes = blocks.len() as u64;
+    file.append(0, &mut blocks)?;
+    let indexer = (longest <= MAX_BAI_LENGTH).then(Indexer::default);
+    let crew = (writing.threads, 1);
+    let sink = Sink::new(
+        Output::Ordered,
+        vec![BamFile { path: part.clone(), file, bytes, indexer }],
+        writing.lock,
+        crew,
+    );
+    let merger = Locked::new(Merger::new(runs), writing.lock, Site::Input, crew);
+    let report = run(&merger, &sink, writing)?;
+    let mut bam = sink.into_destinations().remove(0);
+    bam.file.append(0, &mut END.to_vec())?;
+    bam.file.finish()?;
+    if let Some(indexer) = bam.indexer {
+        let index = indexer.build(references);
+        let index_path = with_suffix(path, ".bai");
+        noodles_bam::bai::fs::write(&index_path, &index).map_err(Error::io(&index_path))?;
+    }
+    std::fs::rename(&part, path).map_err(Error::io(path))?;
+    Ok(report)
+}
+
+fn run(merger: &Locked<Merger>, sink: &Sink<BamFile>, writing: Writing) -> Result<Report> {
+    let start = std::time::Instant::now();
+    let work = |worker: usize| {
+        let watch = Stopwatch::start();
+        let mut turn = Turn { worker, ..Turn::default() };
+        let mut deflater = Deflater::new(writing.level)?;
+        let (mut text, mut piece, mut pieces) = (Vec::with_capacity(PIECE_BYTES * 2), Piece::default(), 0);
+        while let Some(order) = merger.with(&mut turn, |merger| merger.take(&mut text))? {
+            deflate(&text, &mut deflater, &mut piece);
+            text.clear();
+            sink.put(order, &mut piece, &mut turn)?;
+            pieces += 1;
+        }
+        Ok((turn, watch.stop(pieces)))
+    };
+    let results: Vec<Result<_>> = std::thread::scope(|scope| {
+        let stopping = |worker| {
+            // A worker that fails lets the others go.
+            work(worker).inspect_err(|_| sink.stop())
+        };
+        let handles: Vec<_> =
+            (0..writing.threads).map(|worker| scope.spawn(move || stopping(worker))).collect();
+        handles
+            .into_iter()
+            .map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    let mut report = Report { wall: start.elapsed(), ..Report::default() };
+    for result in results {
+        let (turn, time) = result?;
+        report.workers.push(time);
+        report.locks.iter_mut().zip(turn.locks).for_each(|(sum, one)| sum.add(one));
+    }
+    Ok(report)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
