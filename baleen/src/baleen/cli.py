@@ -14,6 +14,8 @@ COMMANDS = {
     "aggregate": "call again, with other settings, from the arrays a run kept",
     "check": "check input files and count the reads that meet",
     "simulate": "make a native/control pair with known modifications",
+    "align": "align FASTQ or unaligned BAM: minimap2, bowtie, bowtie2, hisat2",
+    "fastq": "pad, unpad and check FASTQ for parsing L",
     "devices": "list what this installation can compute on",
 }
 

@@ -58,6 +58,7 @@ pub fn align(
         let problem = format!("{} is for single reads; pairs need sr", index.preset().name());
         return Err(Error::setting("--preset", problem));
     }
+    merge::check_lengths(index.references(), output)?;
     let source = Source::open(reads, &settings.source)?;
     let header = header::encode(index.references(), source.header_text(), &settings.program);
     let counts = Counts::default();
@@ -79,7 +80,8 @@ pub fn align(
 pub(crate) fn sorting_sink(output: &Path, settings: &AlignSettings, ties: Ties) -> Sink<Sorter> {
     let crew = (settings.source.workers, settings.source.nodes);
     let lanes = settings.output.destinations(crew.0);
-    let sorters = (0..lanes).map(|lane| Sorter::new(output, lane, settings.memory_bytes / lanes, ties)).collect();
+    let sorters =
+        (0..lanes).map(|lane| Sorter::new(output, lane, settings.memory_bytes / lanes, ties)).collect();
     Sink::new(settings.output, sorters, settings.source.lock, crew)
 }
 
@@ -105,8 +107,7 @@ pub(crate) fn write_bam(
 ) -> Result<Report> {
     let writing =
         Writing { threads: settings.merge_threads, lock: settings.source.lock, level: settings.level };
-    let longest = references.iter().map(|reference| reference.length).max().unwrap_or(0);
-    merge::write(runs, header, (references.len(), longest), output, writing)
+    merge::write(runs, header, references.len(), output, writing)
 }
 
 #[derive(Default)]

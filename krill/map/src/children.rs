@@ -14,6 +14,7 @@ use noodles_sam::alignment::io::Write as _;
 use crate::align::{AlignReport, AlignSettings, sorted_runs, sorting_sink, write_bam};
 use crate::header;
 use crate::index::Reference;
+use crate::merge;
 use crate::read::first_word;
 use crate::sort::{Sorter, Ties};
 
@@ -33,10 +34,18 @@ pub struct ChildCommand {
 
 /// Run the children on `reads` and write the BAM at `output`. With no reads the children find their
 /// own (the static split).
-pub fn align(reads: &[PathBuf], commands: &[ChildCommand], output: &Path, settings: &AlignSettings) -> Result<AlignReport> {
+pub fn align(
+    reads: &[PathBuf],
+    commands: &[ChildCommand],
+    output: &Path,
+    settings: &AlignSettings,
+) -> Result<AlignReport> {
     let source = if reads.is_empty() { None } else { Some(Source::open(reads, &settings.source)?) };
     if let Some(path) = reads.first().filter(|_| source.as_ref().is_some_and(|s| s.format() == Format::Bam)) {
-        return Err(Error::format(path, "is BAM, which this engine cannot read; write FASTQ with `samtools fastq`"));
+        return Err(Error::format(
+            path,
+            "is BAM, which this engine cannot read; write FASTQ with `samtools fastq`",
+        ));
     }
     let sink = sorting_sink(output, settings, Ties::Name);
     let mut children = Children::start(commands)?;
@@ -47,15 +56,21 @@ pub fn align(reads: &[PathBuf], commands: &[ChildCommand], output: &Path, settin
             scope.spawn(move || collect(stdout, sink, worker))
         };
         let collectors: Vec<_> = outputs.into_iter().enumerate().map(collect).collect();
-        let fed = source.as_ref().map_or_else(|| Ok(Report::default()), |source| feed(source, inputs, settings));
-        let join = |h: std::thread::ScopedJoinHandle<'_, _>| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let fed =
+            source.as_ref().map_or_else(|| Ok(Report::default()), |source| feed(source, inputs, settings));
+        let join = |h: std::thread::ScopedJoinHandle<'_, _>| {
+            h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
         (fed, collectors.into_iter().map(join).collect::<Vec<Result<Collected>>>())
     });
     // A child that failed explains the broken pipe better than the pipe does.
     children.check()?;
     let mapping = fed?;
     let collected = collected.into_iter().collect::<Result<Vec<_>>>()?;
-    let Some(first) = collected.first() else { return Err(Error::setting("--procs", "0 processes cannot align")) };
+    let Some(first) = collected.first() else {
+        return Err(Error::setting("--procs", "0 processes cannot align"));
+    };
+    merge::check_lengths(&first.references, output)?;
     let header = header::encode(&first.references, Some(first.header.as_bytes()), &settings.program);
     let runs = sorted_runs(sink.into_destinations())?;
     let merging = write_bam(runs, &header, &first.references, output, settings)?;
@@ -111,9 +126,15 @@ impl Drop for Children {
 }
 
 /// Hand each child the next batch whenever it has taken the last. Returns when all is handed out.
+#[expect(clippy::needless_pass_by_value, reason = "pipes that no worker took must be closed here")]
 fn feed(source: &Source, inputs: Vec<Mutex<Option<ChildStdin>>>, settings: &AlignSettings) -> Result<Report> {
     // What is fed is not what is written, so the pump's own sink takes nothing.
-    let nothing = Sink::new(krill_reads::Output::Slices, inputs.iter().map(|_| Nothing).collect(), settings.source.lock, (inputs.len(), 1));
+    let nothing = Sink::new(
+        krill_reads::Output::Slices,
+        inputs.iter().map(|_| Nothing).collect(),
+        settings.source.lock,
+        (inputs.len(), 1),
+    );
     krill_reads::run(source, &nothing, (inputs.len(), settings.numa), |worker| {
         let pipe = inputs[worker].lock().unwrap_or_else(PoisonError::into_inner).take();
         let pipe = pipe.ok_or_else(|| Error::setting("--procs", "a child has no input"))?;
@@ -131,7 +152,7 @@ impl krill_reads::Destination for Nothing {
     }
 }
 
-/// Writes batches to one child: FASTQ, or one line per pair. Dropping it ends the child's input.
+/// Writes batches to one child, a line per read or pair. Dropping it ends the child's input.
 struct Feeder {
     pipe: ChildStdin,
     text: Vec<u8>,
@@ -141,46 +162,25 @@ impl Worker<()> for Feeder {
     fn work(&mut self, batch: &Batch, _out: &mut ()) -> Result<()> {
         self.text.clear();
         for i in 0..batch.len() {
-            if let [first, second] = batch.mates.as_slice() {
-                let (a, b) = (&first.spans[i], &second.spans[i]);
-                let pair = [
-                    pair_name(&first.text[a.name.clone()]),
-                    &first.text[a.sequence.clone()],
-                    &first.text[a.quality.clone()],
-                    &second.text[b.sequence.clone()],
-                    &second.text[b.quality.clone()],
-                ];
-                self.write_pair(pair);
-            } else {
-                let mate = &batch.mates[0];
-                let span = &mate.spans[i];
-                let parts = [first_word(&mate.text[span.name.clone()]), &mate.text[span.sequence.clone()], &mate.text[span.quality.clone()]];
-                self.write_fastq(parts);
-            }
+            self.write_line(batch, i);
         }
         self.pipe.write_all(&self.text).map_err(Error::io(Path::new("pipe to the aligner")))
     }
 }
 
 impl Feeder {
-    fn write_fastq(&mut self, [name, sequence, quality]: [&[u8]; 3]) {
-        self.text.push(b'@');
+    /// The form that all engines read from one pipe: the name, then bases and qualities of each mate.
+    fn write_line(&mut self, batch: &Batch, i: usize) {
+        let first = &batch.mates[0];
+        let name = &first.text[first.spans[i].name.clone()];
+        let name = if batch.mates.len() == 2 { pair_name(name) } else { first_word(name) };
         self.text.extend_from_slice(name);
-        self.text.push(b'\n');
-        self.write_bases(sequence);
-        self.text.extend_from_slice(b"\n+\n");
-        self.text.extend_from_slice(quality);
-        self.text.push(b'\n');
-    }
-
-    /// The form that all engines read pairs in: name and, for both mates, bases and qualities.
-    fn write_pair(&mut self, [name, first, first_quality, second, second_quality]: [&[u8]; 5]) {
-        self.text.extend_from_slice(name);
-        for (sequence, quality) in [(first, first_quality), (second, second_quality)] {
+        for mate in &batch.mates {
+            let span = &mate.spans[i];
             self.text.push(b'\t');
-            self.write_bases(sequence);
+            self.write_bases(&mate.text[span.sequence.clone()]);
             self.text.push(b'\t');
-            self.text.extend_from_slice(quality);
+            self.text.extend_from_slice(&mate.text[span.quality.clone()]);
         }
         self.text.push(b'\n');
     }
@@ -216,9 +216,11 @@ fn collect(stdout: ChildStdout, sink: &Sink<Sorter>, worker: usize) -> Result<Co
 
 fn collect_records(mut stdout: impl BufRead, sink: &Sink<Sorter>, worker: usize) -> Result<Collected> {
     let path = Path::new("output of the aligner");
-    let mut collected = Collected { header: read_header(&mut stdout).map_err(Error::io(path))?, ..Collected::default() };
+    let mut collected =
+        Collected { header: read_header(&mut stdout).map_err(Error::io(path))?, ..Collected::default() };
     let damaged = |what: String| Error::format(path, format!("is no SAM: {what}"));
-    let header: noodles_sam::Header = collected.header.parse().map_err(|error| damaged(format!("{error}")))?;
+    let header: noodles_sam::Header =
+        collected.header.parse().map_err(|error| damaged(format!("{error}")))?;
     collected.references = references(&header).ok_or_else(|| damaged("a reference is too long".into()))?;
     let mut reader = noodles_sam::io::Reader::new(stdout);
     let mut writer = noodles_bam::io::Writer::from(Vec::new());

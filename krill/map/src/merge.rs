@@ -15,6 +15,7 @@ use noodles_csi::binning_index::Indexer;
 use noodles_csi::binning_index::index::reference_sequence::bin::Chunk;
 use noodles_csi::binning_index::index::reference_sequence::index::LinearIndex;
 
+use crate::index::Reference;
 use crate::record::reference_span;
 use crate::sort::{Key, Run};
 
@@ -138,7 +139,7 @@ struct BamFile {
     path: PathBuf,
     file: krill_reads::FileDestination,
     bytes: u64,
-    indexer: Option<Indexer<LinearIndex>>,
+    indexer: Indexer<LinearIndex>,
 }
 
 impl Destination for BamFile {
@@ -148,16 +149,26 @@ impl Destination for BamFile {
         let place = |(block, inside): (u64, u16)| {
             VirtualPosition::try_from((self.bytes + block, inside)).unwrap_or_default()
         };
-        if let Some(indexer) = &mut self.indexer {
-            for record in &piece.records {
-                let chunk = Chunk::new(place(record.start), place(record.end));
-                let added = indexer.add_record(record.context, chunk);
-                added.map_err(|error| Error::format(&self.path, format!("cannot be indexed: {error}")))?;
-            }
+        for record in &piece.records {
+            let chunk = Chunk::new(place(record.start), place(record.end));
+            let added = self.indexer.add_record(record.context, chunk);
+            added.map_err(|error| Error::format(&self.path, format!("cannot be indexed: {error}")))?;
         }
         self.bytes += piece.blocks.len() as u64;
         piece.records.clear();
         self.file.append(order, &mut piece.blocks)
+    }
+}
+
+/// Say so before the work begins if the index could not hold these references.
+pub(crate) fn check_lengths(references: &[Reference], output: &Path) -> Result<()> {
+    match references.iter().find(|reference| reference.length > MAX_BAI_LENGTH) {
+        None => Ok(()),
+        Some(Reference { name, length }) => {
+            let problem =
+                format!("cannot be indexed: {name} has {length} bases, a .bai index holds {MAX_BAI_LENGTH}");
+            Err(Error::format(output, problem))
+        }
     }
 }
 
@@ -169,26 +180,45 @@ pub(crate) struct Writing {
     pub(crate) level: u8,
 }
 
-/// Write runs as a BAM file at `path` with its index beside it.
+/// Write runs as a BAM file at `path` with its index beside it, whole or not at all.
 pub(crate) fn write(
     runs: Vec<Run>,
     header: &[u8],
-    (references, longest): (usize, u32),
+    references: usize,
     path: &Path,
     writing: Writing,
 ) -> Result<Report> {
     let part = with_suffix(path, ".part");
-    let mut file = krill_reads::FileDestination::create(&part)?;
+    let written = write_part(runs, header, references, &part, writing);
+    let renamed = written.and_then(|(report, index)| {
+        let index_path = with_suffix(path, ".bai");
+        noodles_bam::bai::fs::write(&index_path, &index).map_err(Error::io(&index_path))?;
+        std::fs::rename(&part, path).map_err(Error::io(path))?;
+        Ok(report)
+    });
+    // The error that stopped the writing is the one to report, not one of tidying up.
+    renamed.inspect_err(|_| drop(std::fs::remove_file(&part)))
+}
+
+/// The file under its temporary name, and its index.
+fn write_part(
+    runs: Vec<Run>,
+    header: &[u8],
+    references: usize,
+    part: &Path,
+    writing: Writing,
+) -> Result<(Report, noodles_bam::bai::Index)> {
+    let mut file = krill_reads::FileDestination::create(part)?;
     let mut blocks = Vec::new();
     let mut deflater = Deflater::new(writing.level)?;
     header.chunks(MAX_TEXT_BYTES).for_each(|chunk| deflater.block(chunk, &mut blocks));
     let bytes = blocks.len() as u64;
     file.append(0, &mut blocks)?;
-    let indexer = (longest <= MAX_BAI_LENGTH).then(Indexer::default);
+    let indexer = Indexer::default();
     let crew = (writing.threads, 1);
     let sink = Sink::new(
         Output::Ordered,
-        vec![BamFile { path: part.clone(), file, bytes, indexer }],
+        vec![BamFile { path: part.to_owned(), file, bytes, indexer }],
         writing.lock,
         crew,
     );
@@ -197,13 +227,7 @@ pub(crate) fn write(
     let mut bam = sink.into_destinations().remove(0);
     bam.file.append(0, &mut END.to_vec())?;
     bam.file.finish()?;
-    if let Some(indexer) = bam.indexer {
-        let index = indexer.build(references);
-        let index_path = with_suffix(path, ".bai");
-        noodles_bam::bai::fs::write(&index_path, &index).map_err(Error::io(&index_path))?;
-    }
-    std::fs::rename(&part, path).map_err(Error::io(path))?;
-    Ok(report)
+    Ok((report, bam.indexer.build(references)))
 }
 
 fn run(merger: &Locked<Merger>, sink: &Sink<BamFile>, writing: Writing) -> Result<Report> {

@@ -3,6 +3,8 @@
 //! Same decisions as minimap2's SAM output with `-Y` (supplementary alignments keep the whole
 //! sequence, so that a read's own fields stay true).
 
+use std::fmt::Write;
+
 use minimap2_sys as ffi;
 
 use crate::index::Reference;
@@ -153,11 +155,12 @@ impl<'a> Encoder<'a> {
             clipped_cigar(other, read.sequence.len(), &mut operations);
             let strand = if other.rev() == 1 { '-' } else { '+' };
             let name = &self.references[other.rid as usize].name;
-            text += &format!("{name},{},{strand},", other.rs + 1);
+            let _ = write!(text, "{name},{},{strand},", other.rs + 1);
             for operation in operations {
-                text += &format!("{}{}", operation >> 4, char::from(b"MIDNSHP=X"[(operation & 15) as usize]));
+                let _ =
+                    write!(text, "{}{}", operation >> 4, char::from(b"MIDNSHP=X"[(operation & 15) as usize]));
             }
-            text += &format!(",{},{};", other.mapq(), edit_distance(other));
+            let _ = write!(text, ",{},{};", other.mapq(), edit_distance(other));
         }
         if !text.is_empty() {
             tags::text(*b"SA", text.as_bytes(), &mut self.fields);

@@ -188,7 +188,7 @@ impl Run {
     pub(crate) fn take(&mut self, out: &mut Vec<u8>) -> Result<()> {
         match self {
             Self::Memory { records, entries, at } => {
-                out.extend_from_slice(record_at(records, entries[*at].at))
+                out.extend_from_slice(record_at(records, entries[*at].at));
             }
             Self::Disk { record, .. } => out.extend_from_slice(record),
         }

@@ -96,7 +96,9 @@ pub(crate) fn text(name: [u8; 2], value: &[u8], out: &mut Vec<u8>) {
 pub(crate) fn integers(name: [u8; 2], values: &[u32], out: &mut Vec<u8>) {
     out.extend_from_slice(&[name[0], name[1], b'B', b'I']);
     out.extend_from_slice(&(values.len() as u32).to_le_bytes());
-    values.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
+    for value in values {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
 }
 
 #[cfg(test)]

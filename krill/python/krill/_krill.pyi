@@ -7,11 +7,13 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from krill.map import AlignOptions
 from krill.pore_model import PoreModel
 from krill.pump import PumpSettings
 from krill.reads.batch import ReadBatch
 
 __all__ = [
+    "MINIMAP2_VERSION",
     "DtwSetup",
     "PanicException",
     "PumpReport",
@@ -26,8 +28,11 @@ __all__ = [
     "dtw_summary",
     "fastq_check",
     "fastq_pad",
+    "fastq_split",
     "fastq_unpad",
     "instruction_sets",
+    "map_align",
+    "map_children",
     "mixture_evidence",
     "mixture_gain",
     "pump_copy",
@@ -38,6 +43,7 @@ _I32 = npt.NDArray[np.int32]
 _I64 = npt.NDArray[np.int64]
 _Bool = npt.NDArray[np.bool_]
 
+MINIMAP2_VERSION: str
 __version__: str
 
 class PanicException(BaseException):
@@ -87,6 +93,14 @@ def mixture_evidence(
     details: bool,
     threads: int,
 ) -> tuple[npt.NDArray[np.float64], _F32, _F32, _F32, _F32]: ...
+def mixture_gain(
+    values: _F32,
+    precision: _F32,
+    is_first: npt.NDArray[np.bool_],
+    rows: int,
+    starts: tuple[tuple[float, ...], tuple[float, ...], float, int],
+    threads: int,
+) -> npt.NDArray[np.float64]: ...
 
 @final
 class PumpReport:
@@ -118,11 +132,19 @@ def fastq_check(path: Path) -> tuple[int, int, int]:
 def available_threads() -> int:
     """Cores this process may use: affinity and cgroup quota, not the cores of the host."""
 
-def mixture_gain(
-    values: _F32,
-    precision: _F32,
-    is_first: npt.NDArray[np.bool_],
-    rows: int,
-    starts: tuple[tuple[float, ...], tuple[float, ...], float, int],
-    threads: int,
-) -> npt.NDArray[np.float64]: ...
+def map_align(
+    reads: Sequence[Path], reference: Path, output: Path, options: AlignOptions, settings: PumpSettings
+) -> tuple[int, int, float, PumpReport, PumpReport]:
+    """Align reads with minimap2; reads, mapped reads, seconds of indexing, mapping, merging."""
+
+def map_children(
+    reads: Sequence[Path],
+    children: tuple[str, Sequence[tuple[Sequence[str], Path]]],
+    output: Path,
+    options: AlignOptions,
+    settings: PumpSettings,
+) -> tuple[int, int, float, PumpReport, PumpReport]:
+    """Align reads with child processes that print SAM."""
+
+def fastq_split(inputs: Sequence[Path], shares: Sequence[Sequence[Path]]) -> int:
+    """Cut reads into equal shares beforehand, one list of paths per share."""

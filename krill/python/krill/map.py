@@ -95,7 +95,7 @@ def align_reads(job: AlignJob, settings: PumpSettings | None = None) -> AlignRep
 
 @dataclass(frozen=True)
 class ChildCommand:
-    """A process that reads FASTQ (for pairs: name, bases, qualities, bases, qualities, by tabs) and prints SAM.
+    """A process that reads lines (name, bases and qualities of a read or of both mates) and prints SAM.
 
     Parameters
     ----------

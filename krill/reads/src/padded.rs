@@ -177,8 +177,8 @@ pub fn check(path: &Path) -> Result<Layout> {
     let missing = || {
         Error::format(path, "has no sidecar .fqi beside it: it is not padded; pad it with `baleen fastq pad`")
     };
-    let layout = Layout::beside(path)?.ok_or_else(missing)?;
     let mut file = File::open(path).map_err(Error::io(path))?;
+    let layout = Layout::beside(path)?.ok_or_else(missing)?;
     let mut records = 0;
     let mut place = Place::start(path);
     while place.offset < layout.bytes {

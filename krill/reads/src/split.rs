@@ -28,7 +28,8 @@ pub fn split(inputs: &[PathBuf], shares: &[Vec<PathBuf>]) -> Result<u64> {
             for (number, mate) in batch.mates.iter().enumerate() {
                 let (path, writer) = &mut writers[share * batch.mates.len() + number];
                 let span = &mate.spans[i];
-                let parts = [&b"@"[..], &mate.text[span.name.clone()], b"\n", &mate.text[span.sequence.clone()]];
+                let parts =
+                    [&b"@"[..], &mate.text[span.name.clone()], b"\n", &mate.text[span.sequence.clone()]];
                 let rest = [&b"\n+\n"[..], &mate.text[span.quality.clone()], b"\n"];
                 let written = parts.iter().chain(&rest).try_for_each(|part| writer.write_all(part));
                 written.map_err(Error::io(path))?;

@@ -1,0 +1,91 @@
+"""`baleen fastq`: write and check padded FASTQ, which parsing L reads block by block."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group("fastq", short_help="pad, unpad and check FASTQ for parsing L")
+def command() -> None:
+    """Write and check padded FASTQ.
+
+    In padded FASTQ every block of so many bytes holds the same number of whole reads, so that a
+    block can be taken without looking at it. Padding is spaces at the end of a name line; any
+    program that ignores what follows a read's name can read the file.
+    """
+
+
+@command.command()
+@click.argument("inputs", metavar="READS [MATES]", type=_FILE, nargs=-1, required=True)
+@click.option(
+    "-o", "--output", "outputs", type=_FILE, multiple=True, required=True, help="Once per input file."
+)
+@click.option("--block-bytes", type=click.IntRange(1), default=12288, show_default=True)
+@click.option("--force", is_flag=True, help="Replace the outputs.")
+def pad(inputs: tuple[Path, ...], outputs: tuple[Path, ...], block_bytes: int, *, force: bool) -> None:
+    """Pad READS (and MATES alike); a sidecar .fqi is written beside each output."""
+    from krill.pump import pad as pad_files
+
+    _check(inputs, outputs, force=force)
+    with _named_errors():
+        layout = pad_files(inputs, outputs, block_bytes)
+    click.echo(
+        f"{layout.n_reads} reads, {layout.reads_per_block} in each block of {layout.block_bytes} bytes"
+    )
+
+
+@command.command()
+@click.argument("inputs", metavar="READS [MATES]", type=_FILE, nargs=-1, required=True)
+@click.option(
+    "-o", "--output", "outputs", type=_FILE, multiple=True, required=True, help="Once per input file."
+)
+@click.option("--force", is_flag=True, help="Replace the outputs.")
+def unpad(inputs: tuple[Path, ...], outputs: tuple[Path, ...], *, force: bool) -> None:
+    """Take the padding out again."""
+    from krill.pump import unpad as unpad_files
+
+    _check(inputs, outputs, force=force)
+    with _named_errors():
+        n_reads = unpad_files(inputs, outputs)
+    click.echo(f"{n_reads} reads")
+
+
+@command.command()
+@click.argument("files", metavar="FILE...", type=_FILE, nargs=-1, required=True)
+def check(files: tuple[Path, ...]) -> None:
+    """Check padded files against their sidecars, block by block."""
+    from krill.pump import check as check_file
+
+    for path in files:
+        with _named_errors():
+            layout = check_file(path)
+        click.echo(f"{path}: {layout.n_reads} reads, {layout.reads_per_block} in each block, as it should be")
+
+
+def _check(inputs: tuple[Path, ...], outputs: tuple[Path, ...], *, force: bool) -> None:
+    from baleen.errors import OutputError, UsageError
+
+    if len(inputs) != len(outputs) or len(inputs) > 2:
+        message = f"{len(inputs)} input and {len(outputs)} output files given; 1 or 2 of each expected"
+        raise UsageError(message)
+    existing = [path for path in outputs if path.exists()]
+    if existing and not force:
+        message = f"{existing[0]}: exists"
+        raise OutputError(message, hint="--force replaces it")
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Turn plain errors into ours."""
+    from baleen.errors import InputError, UsageError
+
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise InputError(error.filename or "FASTQ", error.strerror or str(error)) from error

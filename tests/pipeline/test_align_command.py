@@ -1,0 +1,100 @@
+"""The commands `align` and `fastq`: what they write, print and refuse."""
+
+import random
+from pathlib import Path
+
+import pysam
+import pytest
+from click.testing import CliRunner
+
+from baleen.commands.align import command as align
+from baleen.commands.fastq import command as fastq
+from baleen.errors import BaleenError, InputError, OutputError, UsageError
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """Reads of 200 bases and the reference they were cut from."""
+    rng = random.Random(1)
+    genome = "".join(rng.choices("ACGT", k=3000))
+    reads, reference = tmp_path / "reads.fq", tmp_path / "ref.fa"
+    reference.write_text(f">chr\n{genome}\n")
+    starts = [rng.randrange(2800) for _ in range(30)]
+    reads.write_text("".join(f"@r{s}\n{genome[s : s + 200]}\n+\n{'I' * 200}\n" for s in starts))
+    return reads, reference
+
+
+def run(command: object, *words: object) -> str:
+    """Run a command in this process; its own errors come through."""
+    result = CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=True)  # type: ignore[arg-type]
+    if isinstance(result.exception, BaleenError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_align_writes_an_indexed_bam_and_counts(files: tuple[Path, Path], tmp_path: Path) -> None:
+    bam = tmp_path / "out.bam"
+    output = run(align, *files, "-o", bam, "--preset", "map-ont", "--threads", 2, "--output", "ordered")
+    assert "30 of 30 reads aligned (100.0 %)" in output
+    with pysam.AlignmentFile(str(bam)) as file:
+        assert file.count("chr") == 30
+
+
+def test_align_replaces_nothing_unasked(files: tuple[Path, Path], tmp_path: Path) -> None:
+    bam = tmp_path / "out.bam"
+    bam.write_text("mine")
+    with pytest.raises(OutputError, match=r"out\.bam: exists\nhint: --force"):
+        run(align, *files, "-o", bam)
+    assert bam.read_text() == "mine"
+    run(align, *files, "-o", bam, "--force")
+
+
+def test_align_names_what_it_cannot_do(files: tuple[Path, Path], tmp_path: Path) -> None:
+    reads, reference = files
+    bam = tmp_path / "out.bam"
+    with pytest.raises(UsageError, match="1 files given, 2 or 3 expected"):
+        run(align, reads, "-o", bam)
+    with pytest.raises(InputError, match=r"none\.fq: No such file"):
+        run(align, tmp_path / "none.fq", reference, "-o", bam)
+    with pytest.raises(OutputError, match=r"folder/out\.bam\.part: No such file"):
+        run(align, reads, reference, "-o", tmp_path / "folder" / "out.bam")
+    with pytest.raises(UsageError, match='--lock: "spin" is not one of'):
+        run(align, reads, reference, "-o", bam, "--lock", "spin")
+    with pytest.raises(UsageError, match="--parsing: L needs padded files"):
+        run(align, reads, reference, "-o", bam, "--parsing", "L")
+    with pytest.raises(UsageError, match="--procs: minimap2 runs in this process"):
+        run(align, reads, reference, "-o", bam, "--procs", 2)
+
+
+def test_a_missing_engine_names_its_package(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="--engine: hisat2 is not installed\nhint: apt-get install hisat2"):
+        run(align, *files, "-o", tmp_path / "out.bam", "--engine", "hisat2")
+
+
+def test_padded_reads_align_like_the_others(files: tuple[Path, Path], tmp_path: Path) -> None:
+    reads, reference = files
+    padded, bams = tmp_path / "padded.fq", [tmp_path / "a.bam", tmp_path / "b.bam"]
+    assert "30 reads, 4 in each block of 2000 bytes" in run(
+        fastq, "pad", reads, "-o", padded, "--block-bytes", 2000
+    )
+    assert "30 reads, 4 in each block, as it should be" in run(fastq, "check", padded)
+    run(align, reads, reference, "-o", bams[0])
+    run(align, padded, reference, "-o", bams[1], "--parsing", "L", "--lock", "mcs-park")
+    assert pysam.view(str(bams[0])) == pysam.view(str(bams[1]))
+    unpadded = tmp_path / "unpadded.fq"
+    run(fastq, "unpad", padded, "-o", unpadded)
+    assert unpadded.read_bytes() == reads.read_bytes()
+
+
+def test_fastq_names_what_it_cannot_do(files: tuple[Path, Path], tmp_path: Path) -> None:
+    reads, _ = files
+    with pytest.raises(UsageError, match="--block-bytes: a block of 100 bytes is too short for a record of"):
+        run(fastq, "pad", reads, "-o", tmp_path / "padded.fq", "--block-bytes", 100)
+    with pytest.raises(UsageError, match="1 input and 2 output files"):
+        run(fastq, "pad", reads, "-o", tmp_path / "a", "-o", tmp_path / "b")
+    with pytest.raises(InputError, match=r"none\.fq: No such file"):
+        run(fastq, "check", tmp_path / "none.fq")
