@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import krill
 from krill import PoreModel, Ragged, ReadBatch, ReadStatus
@@ -183,3 +185,58 @@ def test_a_cigar_beyond_the_reference_is_named() -> None:
     batch = make_batch([np.zeros(100, np.int16)], cigars=[[(MATCH, 60)]], sequences=[reference], ref_start=1)
     with pytest.raises(ValueError, match="cigar of read 0 does not fit"):
         krill.align(batch, reference, RNA004)
+
+
+def random_read(rng: np.random.Generator, reference: npt.NDArray[np.uint8]):
+    """Return a CIGAR that fits the reference, its basecalls, a signal and a move table of any sort."""
+    cigar, sequence, at = [], [], 0
+    for op in rng.choice([MATCH, MATCH, INSERTION, DELETION, SKIP, SOFT_CLIP, HARD_CLIP], rng.integers(1, 9)):
+        length = int(rng.integers(1, rng.choice([3, 15, 120])))
+        if op in (MATCH, DELETION, SKIP):
+            length = min(length, len(reference) - at)
+        if length == 0:
+            continue
+        if op == MATCH:
+            sequence.append(reference[at : at + length])
+        elif op in (INSERTION, SOFT_CLIP):
+            sequence.append(random_bases(rng, length))
+        at += length if op in (MATCH, DELETION, SKIP) else 0
+        cigar.append((int(op), length))
+    bases = np.concatenate([np.zeros(0, np.uint8), *sequence])
+    signal = [
+        lambda: simulate_signal(rng, reference)[0],
+        lambda: rng.integers(0, 1500, rng.integers(0, 4000)).astype(np.int16),
+        lambda: np.full(rng.integers(0, 3000), 800, np.int16),
+        lambda: np.repeat(rng.integers(500, 1200, 200), rng.integers(1, 60, 200)).astype(np.int16),
+    ][rng.integers(4)]()
+    n_bases = len(bases) + sum(length for op, length in cigar if op == HARD_CLIP)
+    moves = np.zeros(max(n_bases, len(signal) // 5), np.uint8)
+    moves[rng.choice(len(moves), n_bases, replace=False) if len(moves) else []] = 1
+    return cigar, bases, signal, moves
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_no_read_whatever_breaks_a_batch(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    reference = random_bases(rng, int(rng.choice([12, 40, 220])))
+    reference = np.where(rng.random(len(reference)) < 0.02, ord("N"), reference).astype(np.uint8)
+    rows = [random_read(rng, reference) for _ in range(4)]
+    cigars, sequences, signals, moves = ([row[i] for row in rows] for i in range(4))
+    batch = make_batch(signals, cigars=cigars, sequences=sequences)
+    batch = replace(
+        batch,
+        moves=Ragged.from_rows(moves, np.uint8),
+        move_stride=np.full(4, 5, np.int32),
+        trimmed_samples=rng.integers(-1, 3000, 4).astype(np.int32),
+    )
+    for mode in ("standard", "fast", "sharp"):
+        found = krill.align(batch, reference, RNA004, mode=mode)
+        ok = found.status == ReadStatus.OK
+        assert (np.diff(found.read_offsets)[~ok] == 0).all()
+        assert (found.sample_end > found.sample_start).all()
+        for i in np.flatnonzero(ok):
+            rows_of_read = slice(found.read_offsets[i], found.read_offsets[i + 1])
+            assert (np.diff(found.position[rows_of_read]) > 0).all()
+            assert (np.diff(found.sample_start[rows_of_read]) < 0).all()
+            assert found.sample_end[rows_of_read][0] <= len(batch.signal[i])

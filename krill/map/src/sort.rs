@@ -31,9 +31,8 @@ impl Key {
 /// A record in a run's memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
-    pub(crate) key: Key,
-    pub(crate) at: usize,
-    pub(crate) length: u32,
+    key: Key,
+    at: usize,
 }
 
 /// Collects records, with their length before each; one per lane of a sink.
@@ -93,13 +92,14 @@ impl Sorter {
         Ok(())
     }
 
-    /// All that was collected, as sorted runs: the one in memory, and those on disk.
-    pub(crate) fn into_runs(mut self) -> Result<(MemoryRun, Vec<DiskRun>)> {
+    /// All that was collected, as sorted runs.
+    pub(crate) fn into_runs(mut self) -> Result<Vec<Run>> {
         self.sort();
-        let disk =
-            std::mem::take(&mut self.spilled).into_iter().map(DiskRun::open).collect::<Result<Vec<_>>>()?;
+        let spilled = std::mem::take(&mut self.spilled).into_iter().map(Run::open);
+        let mut runs = spilled.collect::<Result<Vec<_>>>()?;
         let (records, entries) = (std::mem::take(&mut self.records), std::mem::take(&mut self.entries));
-        Ok((MemoryRun { records, entries }, disk))
+        runs.push(Run::Memory { records, entries, at: 0 });
+        Ok(runs)
     }
 }
 
@@ -116,7 +116,7 @@ impl Destination for Sorter {
         while at < self.records.len() {
             let record = record_at(&self.records, at);
             let order = if self.ties == Ties::Name { name_order(record) } else { order };
-            self.entries.push(Entry { key: Key::new(record, order), at, length: record.len() as u32 });
+            self.entries.push(Entry { key: Key::new(record, order), at });
             at += record.len();
         }
         Ok(())
@@ -143,47 +143,69 @@ fn record_at(records: &[u8], at: usize) -> &[u8] {
     &records[at..at + 4 + length as usize]
 }
 
-/// Sorted records that fitted into memory. Shared by the threads that gather them.
-pub(crate) struct MemoryRun {
-    /// Records with their lengths, unsorted.
-    pub(crate) records: Vec<u8>,
-    /// Their sorted places.
-    pub(crate) entries: Vec<Entry>,
+/// Sorted records, in memory or on disk.
+pub(crate) enum Run {
+    /// What fitted into memory.
+    Memory {
+        /// Records with their lengths, unsorted.
+        records: Vec<u8>,
+        /// Their sorted places.
+        entries: Vec<Entry>,
+        /// Next entry.
+        at: usize,
+    },
+    /// What did not. The file is removed with the run.
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// Rest of the file.
+        reader: BufReader<File>,
+        /// The next record, with its length.
+        record: Vec<u8>,
+        /// Its key; `None` at the end.
+        key: Option<Key>,
+    },
 }
 
-/// Sorted records that did not fit. The file is removed with the run.
-pub(crate) struct DiskRun {
-    path: PathBuf,
-    /// Rest of the file.
-    reader: BufReader<File>,
-    /// The next record, with its length.
-    record: Vec<u8>,
-    /// Its key; `None` at the end.
-    key: Option<Key>,
-}
-
-impl DiskRun {
+impl Run {
     fn open(path: PathBuf) -> Result<Self> {
         let file = File::open(&path).map_err(Error::io(&path))?;
         let reader = BufReader::with_capacity(RUN_BUFFER_BYTES, file);
-        let mut run = Self { path, reader, record: Vec::new(), key: None };
+        let mut run = Self::Disk { path, reader, record: Vec::new(), key: None };
         run.advance()?;
         Ok(run)
     }
 
     /// Key of the next record.
     pub(crate) fn key(&self) -> Option<Key> {
-        self.key
+        match self {
+            Self::Memory { entries, at, .. } => entries.get(*at).map(|entry| entry.key),
+            Self::Disk { key, .. } => *key,
+        }
     }
 
     /// Append the next record, with its length, to `out` and go on.
     pub(crate) fn take(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        out.extend_from_slice(&self.record);
+        match self {
+            Self::Memory { records, entries, at } => {
+                out.extend_from_slice(record_at(records, entries[*at].at));
+            }
+            Self::Disk { record, .. } => out.extend_from_slice(record),
+        }
+        self.advance_over()
+    }
+
+    fn advance_over(&mut self) -> Result<()> {
+        if let Self::Memory { at, .. } = self {
+            *at += 1;
+            return Ok(());
+        }
         self.advance()
     }
 
+    /// Read the next record of a run on disk.
     fn advance(&mut self) -> Result<()> {
-        let Self { path, reader, record, key } = self;
+        let Self::Disk { path, reader, record, key } = self else { return Ok(()) };
         let mut order = [0; 8];
         match reader.read_exact(&mut order) {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -202,9 +224,11 @@ impl DiskRun {
     }
 }
 
-impl Drop for DiskRun {
+impl Drop for Run {
     fn drop(&mut self) {
-        // A file that cannot be removed is left over, not wrong.
-        drop(std::fs::remove_file(&self.path));
+        if let Self::Disk { path, .. } = self {
+            // A file that cannot be removed is left over, not wrong.
+            drop(std::fs::remove_file(path));
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! otherwise one long stall costs so much that the band runs away from it.
 
 use super::levels::Levels;
-use crate::isa::Kernel;
+use super::simd::{LANES, LaneKernel, Simd};
 
 /// Samples per block where the read has enough of them.
 const LARGEST_BLOCK: usize = 5;
@@ -15,7 +15,9 @@ const LARGEST_BLOCK: usize = 5;
 const BLOCKS_PER_MOVE: usize = 4;
 
 const UNREACHED: f32 = f32::INFINITY;
-const CHUNK: usize = 16;
+
+/// Bits in a word of the traceback.
+const WORD: usize = 64;
 
 /// Widest band.
 pub(super) const WIDEST: usize = 256;
@@ -54,17 +56,17 @@ pub(super) struct Coarse<'a> {
     pub(super) boundaries: &'a mut Vec<u32>,
 }
 
-impl Kernel for Coarse<'_> {
+impl LaneKernel for Coarse<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<S: Simd>(self) {
         let block = (self.signal.len() / (6 * self.levels.n)).clamp(1, LARGEST_BLOCK);
         self.scratch.blocks.clear();
         let mean = |samples: &[f32]| samples.iter().sum::<f32>() / block as f32;
         self.scratch.blocks.extend(self.signal.chunks_exact(block).map(mean));
         let weight = block as f32 / (2.0 * (self.band.temper * self.stdv).powi(2));
-        forward(self.scratch, self.levels, weight, self.band.width);
+        forward::<S>(self.scratch, self.levels, weight, self.band.width);
         trace_back(self.scratch, self.levels.n, self.band.width, block, self.boundaries);
         self.boundaries.push(self.signal.len() as u32);
     }
@@ -72,7 +74,7 @@ impl Kernel for Coarse<'_> {
 
 /// Fill the band's offset and the moves of every block.
 #[inline(always)]
-fn forward(scratch: &mut Scratch, levels: &Levels, weight: f32, band: usize) {
+fn forward<S: Simd>(scratch: &mut Scratch, levels: &Levels, weight: f32, band: usize) {
     let n_blocks = scratch.blocks.len();
     let last_offset = levels.n.saturating_sub(band);
     let (mut before, mut after) = ([UNREACHED; WIDEST + 2], [UNREACHED; WIDEST + 2]);
@@ -86,14 +88,12 @@ fn forward(scratch: &mut Scratch, levels: &Levels, weight: f32, band: usize) {
         let shift = usize::from(rises);
         offset += shift;
         scratch.offsets.push(offset as u32);
-        for first in (0..band).step_by(4 * CHUNK) {
+        let step = Step { mean, weight, shift, offset, levels };
+        for first in (0..band).step_by(WORD) {
             let mut word = 0;
-            for part in 0..4 {
-                let i = first + part * CHUNK;
-                let chunk =
-                    Chunk { stay: &before[i + shift + 1..], step: &before[i + shift..], at: offset + i };
-                let bits = chunk.advance(mean, weight, levels, &mut after[i + 1..]);
-                word |= u64::from(bits) << (CHUNK * part);
+            for part in 0..WORD / LANES {
+                let bits = step.advance::<S>(first + part * LANES, &before, &mut after);
+                word |= u64::from(bits) << (LANES * part);
             }
             scratch.moved.push(word);
         }
@@ -101,48 +101,57 @@ fn forward(scratch: &mut Scratch, levels: &Levels, weight: f32, band: usize) {
         before[0] = UNREACHED;
         before[band + 1] = UNREACHED;
         if t.is_multiple_of(BLOCKS_PER_MOVE) {
-            let (best, least) = best_entry(&before[1..=band]);
+            let best = bring_to_zero::<S>(&mut before[1..=band]);
             wanted = (offset + best).saturating_sub(band / 2);
-            before[1..=band].iter_mut().for_each(|cost| *cost -= least);
         }
     }
 }
 
-/// Sixteen cells of one step: what they cost before the block, staying or moving in from below.
-struct Chunk<'a> {
-    stay: &'a [f32],
-    step: &'a [f32],
-    at: usize,
+/// One block.
+struct Step<'a> {
+    mean: f32,
+    weight: f32,
+    /// Entries by which the band has risen since the block before.
+    shift: usize,
+    offset: usize,
+    levels: &'a Levels,
 }
 
-impl Chunk<'_> {
-    /// Write the costs after the block; bit `i` says whether cell `i` was moved into.
+impl Step<'_> {
+    /// Write the costs of 16 cells after the block; bit `i` says whether cell `i` was moved into.
+    /// Cell `i` stands at index `i + 1` of `before` and `after`.
     #[inline(always)]
-    fn advance(&self, mean: f32, weight: f32, levels: &Levels, after: &mut [f32]) -> u16 {
-        let (stay, step, after) = (&self.stay[..CHUNK], &self.step[..CHUNK], &mut after[..CHUNK]);
-        let level = &levels.mean[self.at..self.at + CHUNK];
-        let ceiling = &levels.ceiling[self.at..self.at + CHUNK];
-        let mut bits = 0;
-        for i in 0..CHUNK {
-            let difference = mean - level[i];
-            let cost = weight * (difference * difference).min(ceiling[i]);
-            let moves = step[i] < stay[i];
-            after[i] = if moves { step[i] } else { stay[i] } + cost;
-            bits |= u16::from(moves) << i;
-        }
-        bits
+    fn advance<S: Simd>(&self, first: usize, before: &[f32], after: &mut [f32]) -> u16 {
+        let step = S::load(before, first + self.shift);
+        let stay = S::load(before, first + self.shift + 1);
+        let difference = S::sub(S::splat(self.mean), S::load(&self.levels.mean, self.offset + first));
+        let ceiling = S::load(&self.levels.ceiling, self.offset + first);
+        let cost = S::mul(S::splat(self.weight), S::min(S::mul(difference, difference), ceiling));
+        S::store(S::add(S::min(step, stay), cost), after, first + 1);
+        S::less(step, stay)
     }
 }
 
+/// Subtract the least cost from all; returns its index.
 #[inline(always)]
-fn best_entry(costs: &[f32]) -> (usize, f32) {
-    let mut best = (0, f32::INFINITY);
-    for (i, &cost) in costs.iter().enumerate() {
-        if cost < best.1 {
-            best = (i, cost);
+fn bring_to_zero<S: Simd>(costs: &mut [f32]) -> usize {
+    let mut least = S::splat(UNREACHED);
+    for i in (0..costs.len()).step_by(LANES) {
+        least = S::min(least, S::load(costs, i));
+    }
+    let mut lanes = [0.0; LANES];
+    S::store(least, &mut lanes, 0);
+    let least = lanes.iter().copied().fold(UNREACHED, f32::min);
+    let mut best = None;
+    for i in (0..costs.len()).step_by(LANES) {
+        let rest = S::sub(S::load(costs, i), S::splat(least));
+        S::store(rest, costs, i);
+        let bits = S::less(rest, S::splat(f32::MIN_POSITIVE));
+        if best.is_none() && bits != 0 {
+            best = Some(i + bits.trailing_zeros() as usize);
         }
     }
-    best
+    best.unwrap_or(0)
 }
 
 fn trace_back(scratch: &Scratch, n: usize, band: usize, block: usize, boundaries: &mut Vec<u32>) {
@@ -151,8 +160,8 @@ fn trace_back(scratch: &Scratch, n: usize, band: usize, block: usize, boundaries
     let mut entry = n - 1;
     for t in (1..scratch.blocks.len()).rev() {
         let lane = entry - scratch.offsets[t] as usize;
-        let word = scratch.moved[t * (band / 64) + lane / 64];
-        if word >> (lane % 64) & 1 == 1 {
+        let word = scratch.moved[t * (band / WORD) + lane / WORD];
+        if word >> (lane % WORD) & 1 == 1 {
             boundaries[entry] = (t * block) as u32;
             entry -= 1;
         }

@@ -10,7 +10,6 @@
 
 mod coarse;
 mod fit;
-mod lanes;
 mod levels;
 mod moves;
 mod passes;
@@ -18,6 +17,7 @@ mod path;
 mod posterior;
 mod read;
 mod scaling;
+mod simd;
 mod start;
 mod target;
 mod viterbi;

@@ -1,9 +1,9 @@
 //! The basecaller's move table as a soft prior on where entries begin.
 
 use super::fit::{correlation, moments};
-use super::lanes::{LANES, Lanes, load};
 use super::path::separate;
 use super::scaling::{MAD_TO_STDV, median};
+use super::simd::{LANES, Simd};
 use super::target::Target;
 
 /// A boundary further than this many widths from its move costs no more.
@@ -19,7 +19,7 @@ const MOST_ENTRIES: usize = 6;
 const FEWEST_ENTRIES: usize = 16;
 
 /// Correlation of the signal along the table with the levels that shows that it is the read's own.
-const LEAST_R: f32 = 0.6;
+const LEAST_R: f32 = 0.45;
 
 /// Where each entry is expected to begin. A boundary at sample `t` costs `|t - expected| / width`.
 #[derive(Debug, Clone, Copy)]
@@ -31,9 +31,11 @@ pub(super) struct Prior<'a> {
 impl Prior<'_> {
     /// Penalty of entering each entry of the window at sample `t`.
     #[inline(always)]
-    pub(super) fn penalties(&self, first_entry: usize, t: usize) -> Lanes {
-        let expected = load(self.expected, first_entry);
-        std::array::from_fn(|i| ((t as f32 - expected[i]).abs() * self.per_sample).min(LARGEST_PENALTY))
+    pub(super) fn penalties<S: Simd>(&self, first_entry: usize, t: usize) -> S::Lanes {
+        let late = S::sub(S::splat(t as f32), S::load(self.expected, first_entry));
+        let zero = S::splat(0.0);
+        let distance = S::sub(zero, S::min(late, S::sub(zero, late)));
+        S::min(S::mul(distance, S::splat(self.per_sample)), S::splat(LARGEST_PENALTY))
     }
 }
 

@@ -2,16 +2,16 @@
 
 use super::coarse::Coarse;
 use super::fit::{Measure, Moments, Noise, Placed, Quality, moments};
-use super::lanes::LANES;
 use super::levels::Levels;
 use super::moves::MoveTable;
 use super::path::windows;
 use super::posterior::{GRID, Posterior};
 use super::read::Attempt;
 use super::scaling::{Scaling, from_quantiles};
+use super::simd::LANES;
 use super::target::Target;
 use super::viterbi::Viterbi;
-use super::{Mode, Placement, Status, Summary, coarse, fit, posterior};
+use super::{Mode, Placement, Status, Summary, coarse, fit, simd};
 use crate::Isa;
 
 /// An entry that keeps more samples than this many mean dwells is a stall (or the poly-A tail).
@@ -41,7 +41,7 @@ pub(super) struct Arena {
     probability: Vec<[u8; LANES]>,
     pub(super) moves: MoveTable,
     coarse: coarse::Scratch,
-    posterior: posterior::Scratch,
+    stored: Vec<f32>,
     fit: fit::Scratch,
     best_path: Vec<[u16; 1]>,
     adapted_path: Vec<[u16; 2]>,
@@ -86,14 +86,17 @@ impl<'a> Passes<'a> {
         self.begin(start, attempt.trusts_anchors);
         self.attempt = Some(attempt);
         let arena = &mut *self.arena;
-        self.isa.run(Coarse {
-            signal: &arena.signal,
-            levels: &arena.levels,
-            band: attempt.band,
-            stdv: self.noise.level,
-            scratch: &mut arena.coarse,
-            boundaries: &mut arena.boundaries,
-        });
+        simd::run(
+            self.isa,
+            Coarse {
+                signal: &arena.signal,
+                levels: &arena.levels,
+                band: attempt.band,
+                stdv: self.noise.level,
+                scratch: &mut arena.coarse,
+                boundaries: &mut arena.boundaries,
+            },
+        );
         self.fit();
         self.viterbi(false);
         self.fit();
@@ -164,8 +167,8 @@ impl<'a> Passes<'a> {
             if scaling.is_plausible() {
                 (self.scaling, self.noise) = (scaling, noise);
                 self.rescale();
-                self.measure();
                 let arena = &mut *self.arena;
+                arena.moments.rescale(step, &arena.boundaries, self.start, arena.signal_pa.len());
                 arena.levels.set_variance(&arena.target, noise.variance());
             }
         }
@@ -186,15 +189,18 @@ impl<'a> Passes<'a> {
         let weight = 0.5 / (self.noise.sample.powi(2) + self.dwell() / 4.0 * self.noise.level.powi(2));
         let arena = &mut *self.arena;
         windows(&mut arena.boundaries, 1, &mut arena.first_entries);
-        self.isa.run(Viterbi {
-            signal: &arena.signal,
-            levels: &arena.levels,
-            weight,
-            prior: with_moves.then(|| arena.moves.prior(arena.levels.n)),
-            first_entries: &arena.first_entries,
-            moved: &mut arena.best_path,
-            boundaries: &mut arena.boundaries,
-        });
+        simd::run(
+            self.isa,
+            Viterbi {
+                signal: &arena.signal,
+                levels: &arena.levels,
+                weight,
+                prior: with_moves.then(|| arena.moves.prior(arena.levels.n)),
+                first_entries: &arena.first_entries,
+                moved: &mut arena.best_path,
+                boundaries: &mut arena.boundaries,
+            },
+        );
         if with_moves {
             arena.moves.register(&arena.boundaries);
         }
@@ -207,17 +213,20 @@ impl<'a> Passes<'a> {
         let arena = &mut *self.arena;
         windows(&mut arena.boundaries, STATES as u32, &mut arena.first_entries);
         fill_odds(&arena.boundaries, dwell, STATES, &mut arena.odds);
-        self.isa.run(Posterior::<STATES> {
-            signal: &arena.signal,
-            levels: &arena.levels,
-            weight,
-            odds: &arena.odds,
-            prior: with_moves.then(|| arena.moves.prior(arena.levels.n)),
-            first_entries: &arena.first_entries,
-            scratch: &mut arena.posterior,
-            probability: &mut arena.probability,
-            boundaries: &mut arena.boundaries,
-        });
+        simd::run(
+            self.isa,
+            Posterior::<STATES> {
+                signal: &arena.signal,
+                levels: &arena.levels,
+                weight,
+                odds: &arena.odds,
+                prior: with_moves.then(|| arena.moves.prior(arena.levels.n)),
+                first_entries: &arena.first_entries,
+                stored: &mut arena.stored,
+                probability: &mut arena.probability,
+                boundaries: &mut arena.boundaries,
+            },
+        );
     }
 
     /// Best path on the levels that the read itself shows: puts edges where the current changes.
@@ -232,15 +241,18 @@ impl<'a> Passes<'a> {
             *level = (*level * model + n * own * arena.moments.mean[entry]) / (model + n * own);
         }
         windows(&mut arena.boundaries, 2, &mut arena.first_entries);
-        self.isa.run(Viterbi {
-            signal: &arena.signal,
-            levels: &arena.adapted,
-            weight,
-            prior: with_moves.then(|| arena.moves.prior(arena.levels.n)),
-            first_entries: &arena.first_entries,
-            moved: &mut arena.adapted_path,
-            boundaries: &mut arena.boundaries,
-        });
+        simd::run(
+            self.isa,
+            Viterbi {
+                signal: &arena.signal,
+                levels: &arena.adapted,
+                weight,
+                prior: with_moves.then(|| arena.moves.prior(arena.levels.n)),
+                first_entries: &arena.first_entries,
+                moved: &mut arena.adapted_path,
+                boundaries: &mut arena.boundaries,
+            },
+        );
     }
 
     pub(super) fn summary(&self) -> Summary {

@@ -1,6 +1,6 @@
 //! A placement: the first sample of each entry, then the end of the signal.
 
-use super::lanes::LANES;
+use super::simd::LANES;
 
 /// Entries below the present one in the window.
 const BELOW: usize = 7;

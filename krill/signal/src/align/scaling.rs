@@ -3,6 +3,9 @@
 /// Every how many samples one is taken where order statistics suffice.
 const THINNING: usize = 7;
 
+/// The same where they are sorted.
+const SORT_THINNING: usize = 23;
+
 /// Samples further than this many robust standard deviations from the median are pulled in.
 const WINSOR: f32 = 5.0;
 
@@ -66,7 +69,7 @@ pub(super) fn winsorise(signal_pa: &mut [f32], start: usize, scratch: &mut Vec<f
 
 /// Line through the deciles of the signal and of the levels it was made by.
 pub(super) fn from_quantiles(signal_pa: &[f32], levels: &[f32], scratch: &mut Vec<f32>) -> Scaling {
-    let signal = deciles(signal_pa.iter().step_by(THINNING), scratch);
+    let signal = deciles(signal_pa.iter().step_by(SORT_THINNING), scratch);
     let model = deciles(levels.iter(), scratch);
     let mean = |values: &[f32; 9]| values.iter().sum::<f32>() / 9.0;
     let (mean_signal, mean_model) = (mean(&signal), mean(&model));

@@ -1,9 +1,8 @@
 //! Best path at the resolution of samples, within sixteen entries around the path so far.
 
-use super::lanes::{LANES, Lanes, down, less, load, min, up};
 use super::levels::Levels;
 use super::moves::Prior;
-use crate::isa::Kernel;
+use super::simd::{LANES, LaneKernel, Simd};
 
 /// Costs are brought back to zero every so many samples, so that single precision suffices.
 const SAMPLES_PER_RESET: usize = 256;
@@ -22,55 +21,51 @@ pub(super) struct Viterbi<'a, const STATES: usize> {
     pub(super) boundaries: &'a mut [u32],
 }
 
-impl<const STATES: usize> Kernel for Viterbi<'_, STATES> {
+impl<const STATES: usize> LaneKernel for Viterbi<'_, STATES> {
     type Output = ();
 
     #[inline(always)]
-    fn run(mut self) {
+    fn run<S: Simd>(mut self) {
         self.moved.clear();
-        match self.prior {
-            Some(prior) => self.forward(|entry, t| prior.penalties(entry, t)),
-            None => self.forward(|_, _| [0.0; LANES]),
-        }
+        self.forward::<S>();
         self.trace_back();
     }
 }
 
 impl<const STATES: usize> Viterbi<'_, STATES> {
     #[inline(always)]
-    fn forward(&mut self, penalties: impl Fn(usize, usize) -> Lanes) {
-        let mut costs = [[UNREACHED; LANES]; STATES];
+    fn forward<S: Simd>(&mut self) {
+        let mut costs = [S::splat(UNREACHED); STATES];
         // As if the last sub-state below entry 0 had just been left.
         let mut entering = 0.0;
         let mut window = 0;
-        let (mut level, mut ceiling) = (load(&self.levels.mean, 0), load(&self.levels.ceiling, 0));
+        let (mut level, mut ceiling) = (S::load(&self.levels.mean, 0), S::load(&self.levels.ceiling, 0));
+        let weight = S::splat(self.weight);
         for (t, (&sample, &first)) in self.signal.iter().zip(self.first_entries).enumerate() {
             let below = if first as usize == window {
-                up(costs[STATES - 1], entering)
+                S::up(costs[STATES - 1], entering)
             } else {
                 window = first as usize;
-                level = load(&self.levels.mean, window);
-                ceiling = load(&self.levels.ceiling, window);
+                level = S::load(&self.levels.mean, window);
+                ceiling = S::load(&self.levels.ceiling, window);
                 let below = costs[STATES - 1];
-                costs = costs.map(|state| down(state, UNREACHED));
+                for state in &mut costs {
+                    *state = S::down(*state, UNREACHED);
+                }
                 below
             };
             entering = UNREACHED;
-            let penalty = penalties(window, t);
-            let step: Lanes = std::array::from_fn(|i| below[i] + penalty[i]);
-            self.moved.push(advance(&mut costs, step, self.emission(sample, level, ceiling)));
+            let step = match self.prior {
+                Some(prior) => S::add(below, prior.penalties::<S>(window, t)),
+                None => below,
+            };
+            let difference = S::sub(S::splat(sample), level);
+            let emission = S::mul(weight, S::min(S::mul(difference, difference), ceiling));
+            self.moved.push(advance::<S, STATES>(&mut costs, step, emission));
             if t.is_multiple_of(SAMPLES_PER_RESET) {
-                reset(&mut costs);
+                reset::<S, STATES>(&mut costs);
             }
         }
-    }
-
-    #[inline(always)]
-    fn emission(&self, sample: f32, level: Lanes, ceiling: Lanes) -> Lanes {
-        std::array::from_fn(|i| {
-            let difference = sample - level[i];
-            self.weight * (difference * difference).min(ceiling[i])
-        })
     }
 
     fn trace_back(&mut self) {
@@ -93,21 +88,29 @@ impl<const STATES: usize> Viterbi<'_, STATES> {
 
 /// One sample: from the last sub-state down, so that each reads its predecessor before it changes.
 #[inline(always)]
-fn advance<const STATES: usize>(costs: &mut [Lanes; STATES], step: Lanes, emission: Lanes) -> [u16; STATES] {
+fn advance<S: Simd, const STATES: usize>(
+    costs: &mut [S::Lanes; STATES],
+    step: S::Lanes,
+    emission: S::Lanes,
+) -> [u16; STATES] {
     let mut moved = [0; STATES];
     for state in (0..STATES).rev() {
         let from = if state == 0 { step } else { costs[state - 1] };
-        moved[state] = less(from, costs[state]);
-        let least = min(from, costs[state]);
-        costs[state] = std::array::from_fn(|i| least[i] + emission[i]);
+        moved[state] = S::less(from, costs[state]);
+        costs[state] = S::add(S::min(from, costs[state]), emission);
     }
     moved
 }
 
 #[inline(always)]
-fn reset<const STATES: usize>(costs: &mut [Lanes; STATES]) {
-    let least = costs.iter().flatten().copied().fold(UNREACHED, f32::min);
-    for cost in costs.iter_mut().flatten() {
-        *cost = (*cost - least).min(UNREACHED);
+fn reset<S: Simd, const STATES: usize>(costs: &mut [S::Lanes; STATES]) {
+    let mut values = [0.0; LANES];
+    let mut least = UNREACHED;
+    for &state in costs.iter() {
+        S::store(state, &mut values, 0);
+        least = values.iter().copied().fold(least, f32::min);
+    }
+    for state in costs {
+        *state = S::min(S::sub(*state, S::splat(least)), S::splat(UNREACHED));
     }
 }
