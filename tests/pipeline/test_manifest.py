@@ -1,6 +1,7 @@
 """What `--resume` compares: content, settings and version; not paths, times, or how a run is carried out."""
 
 import json
+import pathlib
 import shutil
 from dataclasses import replace
 
@@ -146,3 +147,13 @@ def test_a_replaced_signal_file_with_the_same_reads_is_listed(tiny_run) -> None:
 def test_samples_without_signal_have_parameters_too(tiny_run) -> None:
     samples = [SampleFiles(s.name, s.is_native, s.bam) for s in tiny_run.samples()]
     assert parameters(tiny_run, samples, signal=False)["chemistry"] is None
+
+
+def test_shards_share_one_folder(tmp_path: pathlib.Path) -> None:
+    parameters = {"version": "1", "chemistry": None, "settings": {}, "inputs": []}
+    folder = tmp_path / "out" / "per_contig"
+    for number in range(3):
+        manifest.claim_folder(tmp_path / "out", folder, parameters, is_resumed=True, is_forced=False)
+        (folder / f"slice{number}").touch()
+    assert sorted(path.name for path in folder.glob("slice*")) == ["slice0", "slice1", "slice2"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["per_contig"]

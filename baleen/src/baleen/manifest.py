@@ -1,9 +1,12 @@
 """What a run was made from: settings, inputs and version, so that `--resume` never mixes two runs."""
 
 import dataclasses
+import errno
 import hashlib
 import json
+import os
 import shutil
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 from baleen import __version__
 from baleen.config import Config
 from baleen.errors import ResumeError, UsageError
-from baleen.files import complete_file
+from baleen.files import as_output_error, complete_file
 
 FILE_SETTINGS = ("kmer_model", "hmm_params", "target")
 """Settings that may name a file."""
@@ -136,23 +139,36 @@ def claim_folder(
     ResumeError
         If the run to go on with was made from something else.
     """
-    path = folder / PARAMS_NAME
-    if is_resumed and path.exists():
-        try:
-            drift = differences(json.loads(path.read_text()), parameters)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            message = f"{path}: is not what a run of this version wrote ({error!r})"
-            raise ResumeError(message, hint="--force starts afresh") from error
-        if drift:
-            message = f"{output_dir}: holds a run of other settings or inputs:\n  " + "\n  ".join(drift)
-            raise ResumeError(message, hint="give the settings of then, another --output-dir, or --force")
-        return
     check_folder(output_dir, is_resumed=is_resumed, is_forced=is_forced)
-    if folder.is_dir():
+    if folder.is_dir() and (is_forced or not (folder / PARAMS_NAME).exists()):
         shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with complete_file(path) as part:
+    if not folder.is_dir() and _make_claimed(folder, parameters):
+        return
+    path = folder / PARAMS_NAME
+    try:
+        drift = differences(json.loads(path.read_text()), parameters)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"{path}: is not what a run of this version wrote ({error!r})"
+        raise ResumeError(message, hint="--force starts afresh") from error
+    if drift:
+        message = f"{output_dir}: holds a run of other settings or inputs:\n  " + "\n  ".join(drift)
+        raise ResumeError(message, hint="give the settings of then, another --output-dir, or --force")
+
+
+def _make_claimed(folder: Path, parameters: Mapping[str, Any]) -> bool:
+    """Make the folder with its parameters in one step; False if another shard was first."""
+    fresh = folder.with_name(f".{folder.name}.{socket.gethostname()}-{os.getpid()}")
+    fresh.mkdir(parents=True)
+    with complete_file(fresh / PARAMS_NAME) as part:
         part.write_text(json.dumps(parameters, indent=1) + "\n")
+    try:
+        fresh.rename(folder)
+    except OSError as error:
+        shutil.rmtree(fresh)
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise as_output_error(folder, error) from error
+        return False
+    return True
 
 
 def check_folder(output_dir: Path, *, is_resumed: bool, is_forced: bool) -> None:

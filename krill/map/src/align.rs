@@ -8,10 +8,10 @@ use krill_reads::{Batch, Error, Format, Numa, Output, Report, Result, Sink, Sour
 use crate::header::{self, Program};
 use crate::index::{Index, Preset, Reference};
 use crate::mapper::Mapper;
-use crate::merge::{self, Writing};
+use crate::merge::{self, Runs, Writing};
 use crate::read::{Read, first_word};
 use crate::record::Encoder;
-use crate::sort::{Run, Sorter, Ties};
+use crate::sort::{Sorter, Ties};
 
 /// How reads are shared out and the result is written.
 #[derive(Debug, Clone)]
@@ -86,20 +86,22 @@ pub(crate) fn sorting_sink(output: &Path, settings: &AlignSettings, ties: Ties) 
 }
 
 /// Sort what each sorter still holds, each on a thread of its own.
-pub(crate) fn sorted_runs(sorters: Vec<Sorter>) -> Result<Vec<Run>> {
-    let results: Vec<Result<Vec<Run>>> = std::thread::scope(|scope| {
+pub(crate) fn sorted_runs(sorters: Vec<Sorter>) -> Result<Runs> {
+    let results: Vec<Result<_>> = std::thread::scope(|scope| {
         let handles: Vec<_> = sorters.into_iter().map(|sorter| scope.spawn(|| sorter.into_runs())).collect();
         handles
             .into_iter()
             .map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     });
-    Ok(results.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    let (memory, disk): (Vec<_>, Vec<_>) =
+        results.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
+    Ok(Runs { memory, disk: disk.into_iter().flatten().collect() })
 }
 
 /// Merge runs into the BAM file.
 pub(crate) fn write_bam(
-    runs: Vec<Run>,
+    runs: Runs,
     header: &[u8],
     references: &[Reference],
     output: &Path,

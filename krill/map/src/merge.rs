@@ -1,5 +1,5 @@
-//! Merge sorted runs into a BAM file and its index: records move inside the lock, blocks are
-//! deflated outside, written in order. The file is the same for any number of threads.
+//! Merge sorted runs into a BAM file and its index: inside the lock records are only selected;
+//! they are copied together and deflated outside, and written in order. The file is the same for any number of threads.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,44 +17,106 @@ use noodles_csi::binning_index::index::reference_sequence::index::LinearIndex;
 
 use crate::index::Reference;
 use crate::record::reference_span;
-use crate::sort::{Key, Run};
+use crate::sort::{DiskRun, Key, MemoryRun};
 
 /// Text of the records a thread takes at once.
 const PIECE_BYTES: usize = 1 << 19;
 /// BAI cannot hold places beyond this.
 const MAX_BAI_LENGTH: u32 = 1 << 29;
 
-/// Runs, smallest key first.
-struct Merger {
-    runs: Vec<Run>,
+/// All runs of a sort.
+pub(crate) struct Runs {
+    pub(crate) memory: Vec<MemoryRun>,
+    pub(crate) disk: Vec<DiskRun>,
+}
+
+/// Where the merged records of one piece lie; in order.
+#[derive(Default)]
+struct Selection {
+    /// Run in memory (or [`ON_DISK`]), place and length there.
+    parts: Vec<(usize, usize, usize)>,
+    /// Records from disk.
+    text: Vec<u8>,
+    bytes: usize,
+}
+
+/// Stands for "in the selection's own text".
+const ON_DISK: usize = usize::MAX;
+
+impl Selection {
+    /// Copy the records together. This is what touches their bytes, and needs no lock.
+    fn gather(&mut self, memory: &[MemoryRun], text: &mut Vec<u8>) {
+        text.clear();
+        for &(run, at, length) in &self.parts {
+            let records = if run == ON_DISK { &self.text } else { &memory[run].records };
+            text.extend_from_slice(&records[at..at + length]);
+        }
+        self.parts.clear();
+        self.text.clear();
+        self.bytes = 0;
+    }
+}
+
+/// Runs by the key of their next record, smallest first. Runs in memory come before those on disk.
+struct Merger<'a> {
+    memory: &'a [MemoryRun],
+    /// Next entry of each run in memory.
+    next: Vec<usize>,
+    disk: Vec<DiskRun>,
     heap: BinaryHeap<Reverse<(Key, usize)>>,
     order: u64,
 }
 
-impl Merger {
-    fn new(runs: Vec<Run>) -> Self {
-        let heap = runs.iter().enumerate().filter_map(|(i, run)| Some(Reverse((run.key()?, i)))).collect();
-        Self { runs, heap, order: 0 }
+impl<'a> Merger<'a> {
+    fn new(memory: &'a [MemoryRun], disk: Vec<DiskRun>) -> Self {
+        let mut merger =
+            Self { memory, next: vec![0; memory.len()], disk, heap: BinaryHeap::new(), order: 0 };
+        let keys = (0..merger.next.len() + merger.disk.len())
+            .filter_map(|run| Some(Reverse((merger.key(run)?, run))));
+        merger.heap = keys.collect();
+        merger
     }
 
-    /// Move the next records to `text`; their number, or `None` if there are no more.
-    fn take(&mut self, text: &mut Vec<u8>) -> Result<Option<u64>> {
-        while text.len() < PIECE_BYTES {
+    fn key(&self, run: usize) -> Option<Key> {
+        match self.memory.get(run) {
+            Some(memory) => memory.entries.get(self.next[run]).map(|entry| entry.key),
+            None => self.disk[run - self.memory.len()].key(),
+        }
+    }
+
+    /// Select the next record of a run.
+    fn advance(&mut self, run: usize, selection: &mut Selection) -> Result<()> {
+        let (part, length) = if let Some(memory) = self.memory.get(run) {
+            let entry = memory.entries[self.next[run]];
+            self.next[run] += 1;
+            ((run, entry.at), entry.length as usize)
+        } else {
+            let at = selection.text.len();
+            self.disk[run - self.memory.len()].take(&mut selection.text)?;
+            ((ON_DISK, at), selection.text.len() - at)
+        };
+        selection.parts.push((part.0, part.1, length));
+        selection.bytes += length;
+        Ok(())
+    }
+
+    /// Select the next records; the number of the piece, or `None` if there are no more.
+    fn take(&mut self, selection: &mut Selection) -> Result<Option<u64>> {
+        while selection.bytes < PIECE_BYTES {
             let Some(Reverse((_, first))) = self.heap.pop() else { break };
-            let run = &mut self.runs[first];
             // A run is read on for as long as no other has a smaller record.
             let limit = self.heap.peek().map(|Reverse(smallest)| *smallest);
-            while run.key().is_some_and(|key| limit.is_none_or(|limit| (key, first) < limit)) {
-                run.take(text)?;
-                if text.len() >= PIECE_BYTES {
+            while self.key(first).is_some_and(|key| limit.is_none_or(|limit| (key, first) < limit)) {
+                self.advance(first, selection)?;
+                if selection.bytes >= PIECE_BYTES {
                     break;
                 }
             }
-            if let Some(key) = run.key() {
+            if let Some(key) = self.key(first) {
                 self.heap.push(Reverse((key, first)));
             }
         }
-        if text.is_empty() {
+        if selection.parts.is_empty() {
             return Ok(None);
         }
         self.order += 1;
@@ -182,7 +244,7 @@ pub(crate) struct Writing {
 
 /// Write runs as a BAM file at `path` with its index beside it, whole or not at all.
 pub(crate) fn write(
-    runs: Vec<Run>,
+    runs: Runs,
     header: &[u8],
     references: usize,
     path: &Path,
@@ -202,7 +264,7 @@ pub(crate) fn write(
 
 /// The file under its temporary name, and its index.
 fn write_part(
-    runs: Vec<Run>,
+    runs: Runs,
     header: &[u8],
     references: usize,
     part: &Path,
@@ -222,24 +284,32 @@ fn write_part(
         writing.lock,
         crew,
     );
-    let merger = Locked::new(Merger::new(runs), writing.lock, Site::Input, crew);
-    let report = run(&merger, &sink, writing)?;
+    let Runs { memory, disk } = runs;
+    let merger = Locked::new(Merger::new(&memory, disk), writing.lock, Site::Input, crew);
+    let report = run(&merger, &memory, &sink, writing)?;
+    drop(merger);
     let mut bam = sink.into_destinations().remove(0);
     bam.file.append(0, &mut END.to_vec())?;
     bam.file.finish()?;
     Ok((report, bam.indexer.build(references)))
 }
 
-fn run(merger: &Locked<Merger>, sink: &Sink<BamFile>, writing: Writing) -> Result<Report> {
+fn run(
+    merger: &Locked<Merger<'_>>,
+    memory: &[MemoryRun],
+    sink: &Sink<BamFile>,
+    writing: Writing,
+) -> Result<Report> {
     let start = std::time::Instant::now();
     let work = |worker: usize| {
         let watch = Stopwatch::start();
         let mut turn = Turn { worker, ..Turn::default() };
         let mut deflater = Deflater::new(writing.level)?;
-        let (mut text, mut piece, mut pieces) = (Vec::with_capacity(PIECE_BYTES * 2), Piece::default(), 0);
-        while let Some(order) = merger.with(&mut turn, |merger| merger.take(&mut text))? {
+        let (mut selection, mut text) = (Selection::default(), Vec::with_capacity(PIECE_BYTES * 2));
+        let (mut piece, mut pieces) = (Piece::default(), 0);
+        while let Some(order) = merger.with(&mut turn, |merger| merger.take(&mut selection))? {
+            selection.gather(memory, &mut text);
             deflate(&text, &mut deflater, &mut piece);
-            text.clear();
             sink.put(order, &mut piece, &mut turn)?;
             pieces += 1;
         }

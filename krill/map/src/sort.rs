@@ -31,8 +31,9 @@ impl Key {
 /// A record in a run's memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
-    key: Key,
-    at: usize,
+    pub(crate) key: Key,
+    pub(crate) at: usize,
+    pub(crate) length: u32,
 }
 
 /// Collects records, with their length before each; one per lane of a sink.
@@ -92,14 +93,13 @@ impl Sorter {
         Ok(())
     }
 
-    /// All that was collected, as sorted runs.
-    pub(crate) fn into_runs(mut self) -> Result<Vec<Run>> {
+    /// All that was collected, as sorted runs: the one in memory, and those on disk.
+    pub(crate) fn into_runs(mut self) -> Result<(MemoryRun, Vec<DiskRun>)> {
         self.sort();
-        let spilled = std::mem::take(&mut self.spilled).into_iter().map(Run::open);
-        let mut runs = spilled.collect::<Result<Vec<_>>>()?;
+        let disk =
+            std::mem::take(&mut self.spilled).into_iter().map(DiskRun::open).collect::<Result<Vec<_>>>()?;
         let (records, entries) = (std::mem::take(&mut self.records), std::mem::take(&mut self.entries));
-        runs.push(Run::Memory { records, entries, at: 0 });
-        Ok(runs)
+        Ok((MemoryRun { records, entries }, disk))
     }
 }
 
@@ -116,7 +116,7 @@ impl Destination for Sorter {
         while at < self.records.len() {
             let record = record_at(&self.records, at);
             let order = if self.ties == Ties::Name { name_order(record) } else { order };
-            self.entries.push(Entry { key: Key::new(record, order), at });
+            self.entries.push(Entry { key: Key::new(record, order), at, length: record.len() as u32 });
             at += record.len();
         }
         Ok(())
@@ -143,69 +143,47 @@ fn record_at(records: &[u8], at: usize) -> &[u8] {
     &records[at..at + 4 + length as usize]
 }
 
-/// Sorted records, in memory or on disk.
-pub(crate) enum Run {
-    /// What fitted into memory.
-    Memory {
-        /// Records with their lengths, unsorted.
-        records: Vec<u8>,
-        /// Their sorted places.
-        entries: Vec<Entry>,
-        /// Next entry.
-        at: usize,
-    },
-    /// What did not. The file is removed with the run.
-    Disk {
-        /// The file.
-        path: PathBuf,
-        /// Rest of the file.
-        reader: BufReader<File>,
-        /// The next record, with its length.
-        record: Vec<u8>,
-        /// Its key; `None` at the end.
-        key: Option<Key>,
-    },
+/// Sorted records that fitted into memory. Shared by the threads that gather them.
+pub(crate) struct MemoryRun {
+    /// Records with their lengths, unsorted.
+    pub(crate) records: Vec<u8>,
+    /// Their sorted places.
+    pub(crate) entries: Vec<Entry>,
 }
 
-impl Run {
+/// Sorted records that did not fit. The file is removed with the run.
+pub(crate) struct DiskRun {
+    path: PathBuf,
+    /// Rest of the file.
+    reader: BufReader<File>,
+    /// The next record, with its length.
+    record: Vec<u8>,
+    /// Its key; `None` at the end.
+    key: Option<Key>,
+}
+
+impl DiskRun {
     fn open(path: PathBuf) -> Result<Self> {
         let file = File::open(&path).map_err(Error::io(&path))?;
         let reader = BufReader::with_capacity(RUN_BUFFER_BYTES, file);
-        let mut run = Self::Disk { path, reader, record: Vec::new(), key: None };
+        let mut run = Self { path, reader, record: Vec::new(), key: None };
         run.advance()?;
         Ok(run)
     }
 
     /// Key of the next record.
     pub(crate) fn key(&self) -> Option<Key> {
-        match self {
-            Self::Memory { entries, at, .. } => entries.get(*at).map(|entry| entry.key),
-            Self::Disk { key, .. } => *key,
-        }
+        self.key
     }
 
     /// Append the next record, with its length, to `out` and go on.
     pub(crate) fn take(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        match self {
-            Self::Memory { records, entries, at } => {
-                out.extend_from_slice(record_at(records, entries[*at].at));
-            }
-            Self::Disk { record, .. } => out.extend_from_slice(record),
-        }
-        self.advance_over()
-    }
-
-    fn advance_over(&mut self) -> Result<()> {
-        if let Self::Memory { at, .. } = self {
-            *at += 1;
-            return Ok(());
-        }
+        out.extend_from_slice(&self.record);
         self.advance()
     }
 
-    /// Read the next record of a run on disk.
     fn advance(&mut self) -> Result<()> {
-        let Self::Disk { path, reader, record, key } = self else { return Ok(()) };
+        let Self { path, reader, record, key } = self;
         let mut order = [0; 8];
         match reader.read_exact(&mut order) {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -224,11 +202,9 @@ impl Run {
     }
 }
 
-impl Drop for Run {
+impl Drop for DiskRun {
     fn drop(&mut self) {
-        if let Self::Disk { path, .. } = self {
-            // A file that cannot be removed is left over, not wrong.
-            drop(std::fs::remove_file(path));
-        }
+        // A file that cannot be removed is left over, not wrong.
+        drop(std::fs::remove_file(&self.path));
     }
 }

@@ -115,8 +115,8 @@ impl Source {
         batch.clear();
         match &self.kind {
             Kind::Text(reader) => {
-                // Memory is asked for outside the lock, with room for a record that was cut.
-                batch.mates.iter_mut().for_each(|mate| mate.text.reserve(self.batch_bytes + (1 << 15)));
+                // Memory is asked for outside the lock, with room for what was kept from the last take.
+                batch.mates.iter_mut().for_each(|mate| mate.text.reserve(2 * self.batch_bytes + (1 << 15)));
                 reader.with(turn, |reader| reader.take(batch))
             }
             Kind::Atomic(reader) => reader.take(batch),

@@ -30,12 +30,20 @@ impl File {
         Self { path: path.to_owned(), stream, ahead: Vec::new(), at: 0, is_at_end: false, offset: 0 }
     }
 
-    /// Append up to `bytes` of the stream to `text`.
+    /// Append up to `bytes` of the stream to `text`, in as few calls to the system as it allows.
     fn read(&mut self, bytes: usize, text: &mut Vec<u8>) -> Result<()> {
-        let before = text.len();
-        let result = (&mut self.stream).take(bytes as u64).read_to_end(text);
-        result.map_err(|error| reading(&self.path, error))?;
-        self.is_at_end = text.len() - before < bytes;
+        let (before, mut filled) = (text.len(), 0);
+        text.resize(before + bytes, 0);
+        while filled < bytes {
+            match self.stream.read(&mut text[before + filled..]) {
+                Ok(0) => break,
+                Ok(length) => filled += length,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(reading(&self.path, error)),
+            }
+        }
+        text.truncate(before + filled);
+        self.is_at_end = filled < bytes;
         Ok(())
     }
 

@@ -33,6 +33,9 @@ def command(**given: Any) -> None:
     from baleen.pipeline import RunRequest, dry_run, run
 
     start_logging(given["log_format"])
+    if given["shard"] is not None and given["force"]:
+        message = "--force with --shard would delete what other shards have done; remove the folder first"
+        raise click.UsageError(message)
     if given["no_subsample"]:
         given["subsample_n"] = 0
     given["device"] = requested_device(given["cuda"], no_cuda=given["no_cuda"])

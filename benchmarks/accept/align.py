@@ -1,0 +1,351 @@
+"""Figures of read alignment: the same reads every way, short locks, minimap2's own results and speed."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pysam
+
+from benchmarks.accept.rows import Row
+from benchmarks.machine import ROOT
+from krill.map import MINIMAP2_VERSION, AlignJob, AlignOptions, AlignReport, align_reads
+from krill.pump import LOCKS, PumpSettings, available_threads, copy, pad
+
+_REPEATS = 5
+_IDLE_SPEED_UP = 1.6  # two cores of our own; below this, wall times say nothing of us
+_ADVERSARIAL = (
+    b"\n@a x\nACGT\n+\n@+@+\n\n\n@@\nA\n+\n+\n@+\n\n+\n\n"
+    + b"@long\n"
+    + b"G" * 100_000
+    + b"\n+\n"
+    + b"@" * 100_000
+)
+
+
+def rows() -> Iterator[Row]:
+    """Yield the figures, cheapest first."""
+    with tempfile.TemporaryDirectory(prefix="accept-align-") as name:
+        folder = Path(name)
+        yield _same_records(folder)
+        yield _resynchronisation()
+        yield from _in_lock_costs(folder)
+        data = _simulate(folder)
+        yield from _against_minimap2(folder, data)
+        yield from _serial_share(folder, data)
+        yield from _scaling(folder, data)
+    why = f"needs 16 cores, this machine gives {available_threads()}"
+    yield Row.not_measurable("16 threads over 1", ">= 13", why)
+    yield Row.not_measurable("16 threads over `minimap2 -ax sr | samtools sort`", ">= 1.5", why)
+    yield Row.not_measurable("hisat2 as 4 x 4 over -p 16", ">= 1.3", why)
+
+
+def _same_records(folder: Path) -> Row:
+    """Row 1: every strategy, lock and sink on text that tries to be mistaken."""
+    records = b"".join(b"@r%d\n%s\n+\n%s\n" % (i, b"ACG" * (i % 40), b"@+I" * (i % 40)) for i in range(500))
+    texts = {"plain": records + _ADVERSARIAL + b"\n", "no final line end": records + _ADVERSARIAL}
+    texts["CRLF"] = texts["plain"].replace(b"\n", b"\r\n")
+    tried = different = 0
+    for text in texts.values():
+        source, padded, target = folder / "reads.fq", folder / "padded.fq", folder / "copy.fq"
+        source.write_bytes(text)
+        pad([source], [padded], 210_000)
+        digests = set()
+        for parsing in "ODBLKA":
+            for lock in LOCKS[1:]:
+                for threads in (1, 3):
+                    way = PumpSettings(
+                        threads=threads, parsing=parsing, lock=lock, output="ordered", batch_bytes=3000
+                    )
+                    copy([padded if parsing == "L" else source], target, way)
+                    digests.add(hashlib.sha256(target.read_bytes()).hexdigest())
+                    tried += 1
+                for output in ("single", "striped:2", "slices"):
+                    way = PumpSettings(threads=2, parsing=parsing, lock=lock, output=output, batch_bytes=3000)
+                    copy([padded if parsing == "L" else source], target, way)
+                    digests.add(_digest_of_records(target))
+                    tried += 1
+        different += len(digests) != 2  # one of the ordered text, one of its sorted records
+    return Row.holds(
+        "strategies x locks x sinks give the same records; ordered is byte-identical",
+        "all equal",
+        ok=different == 0,
+        got=f"{tried} runs on {len(texts)} adversarial texts, {different} texts with a difference",
+    )
+
+
+def _digest_of_records(target: Path) -> str:
+    lines = target.read_bytes().split(b"\n")
+    records = sorted(b"\n".join(lines[i : i + 4]) for i in range(0, len(lines) - 1, 4))
+    return hashlib.sha256(b"\n".join(records)).hexdigest()
+
+
+def _resynchronisation() -> Row:
+    """Row 2: the property test that cuts generated FASTQ at every byte."""
+    test = "records_are_found_again_from_every_byte"
+    words = ["cargo", "test", "--release", "-q", "-p", "krill-reads", "--test", "strategies", test]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    ok = done.returncode == 0 and "1 passed" in done.stdout
+    return Row.holds(
+        "a cut at every byte of adversarial FASTQ equals the sequential parse",
+        "property holds",
+        ok=ok,
+        got="300 generated files, all bytes" if ok else done.stdout[-300:],
+    )
+
+
+def _in_lock_costs(folder: Path) -> Iterator[Row]:
+    """Row 3: time inside the input lock per 100-nt read, one thread, strategies in turn."""
+    source, padded = folder / "short.fq", folder / "short.padded.fq"
+    record = b"@SRR%09d.%d 100\n%s\n+\n%s\n"
+    source.write_bytes(b"".join(record % (i, i, b"ACGTT" * 20, b"IIFF#" * 20) for i in range(100_000)))
+    pad([source], [padded], 12_288)
+    cost_ns: dict[str, float] = {}
+    for _ in range(_REPEATS):
+        for parsing in "ODBLKA":
+            batch_bytes = 32 * 240 if parsing == "B" else 1 << 18
+            way = PumpSettings(threads=1, parsing=parsing, batch_bytes=batch_bytes)
+            report = copy([padded if parsing == "L" else source], None, way)
+            ns = 1e9 * report.locks[0].inside_s / report.n_reads
+            cost_ns[parsing] = min(ns, cost_ns.get(parsing, ns))
+    shown = ", ".join(f"{parsing} {ns:.1f}" for parsing, ns in cost_ns.items())
+    yield Row(f"in-lock ns per read ({_REPEATS} runs, least)", "", "", shown, None, cost_ns)
+    for parsing, other, limit in [("K", "B", 0.25), ("A", "B", 0.01), ("L", "B", 0.25), ("B", "O", 0.9)]:
+        yield Row.at_most(f"in-lock time {parsing} / {other}", cost_ns[parsing] / cost_ns[other], limit)
+
+
+@dataclass(frozen=True)
+class _Data:
+    reference: Path
+    rna: Path
+    pairs: tuple[Path, Path]
+
+
+def _simulate(folder: Path) -> _Data:
+    """Direct RNA reads of about 1 kb with 8 % errors, and 2 x 100 pairs with 1 %."""
+    rng = np.random.default_rng(11)
+    letters = np.frombuffer(b"ACGT", np.uint8)
+    complement = np.zeros(256, np.uint8)
+    complement[letters] = letters[::-1]
+    contigs = [letters[rng.integers(0, 4, 150_000)] for _ in range(4)]
+    data = _Data(folder / "ref.fa", folder / "rna.fq", (folder / "1.fq", folder / "2.fq"))
+    data.reference.write_bytes(b"".join(b">c%d\n%s\n" % (i, c.tobytes()) for i, c in enumerate(contigs)))
+
+    def sequenced(bases: np.ndarray, rate: float) -> bytes:
+        changed = np.where(rng.random(len(bases)) < rate / 2, letters[rng.integers(0, 4, len(bases))], bases)
+        return changed[rng.random(len(bases)) >= rate / 2].tobytes()
+
+    with data.rna.open("wb") as file:
+        for i in range(3000):
+            contig, length = contigs[rng.integers(4)], int(rng.integers(500, 1500))
+            start = int(rng.integers(0, len(contig) - length))
+            bases = sequenced(contig[start : start + length], 0.08)
+            file.write(b"@rna%d\n%s\n+\n%s\n" % (i, bases.replace(b"T", b"U"), b"5" * len(bases)))
+    with data.pairs[0].open("wb") as first, data.pairs[1].open("wb") as second:
+        for i in range(30_000):
+            contig, start = contigs[rng.integers(4)], int(rng.integers(0, 149_600))
+            fragment = contig[start : start + int(rng.integers(200, 400))]
+            ends = [fragment[:100], complement[fragment[::-1][:100]]]
+            for mate, (file, bases) in enumerate(
+                zip((first, second), ends[:: rng.choice([-1, 1])], strict=True)
+            ):
+                called = np.where(rng.random(100) < 0.01, letters[rng.integers(0, 4, 100)], bases).tobytes()
+                file.write(b"@p%d/%d\n%s\n+\n%s\n" % (i, mate + 1, called, b"I" * 100))
+    return data
+
+
+def _minimap2(folder: Path) -> Path | None:
+    """Build minimap2's command line from the C sources of the crate; None where zlib has no headers."""
+    words = ["cargo", "metadata", "--format-version", "1", "--offline"]
+    metadata = json.loads(subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout)
+    (crate,) = [p for p in metadata["packages"] if p["name"] == "minimap2-sys"]
+    sources = folder / "minimap2"
+    shutil.copytree(Path(crate["manifest_path"]).parent / "minimap2", sources)
+    subprocess.run(["make", "minimap2"], cwd=sources, capture_output=True, check=False)
+    program = sources / "minimap2"
+    return program if program.exists() else None
+
+
+def _against_minimap2(folder: Path, data: _Data) -> Iterator[Row]:
+    """Row 4: the records and the CPU time of minimap2's own command line."""
+    program = _minimap2(folder)
+    if program is None:
+        yield Row.not_measurable(
+            "records and CPU of minimap2's command line", "equal", "it does not build here"
+        )
+        return
+    version = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert version == MINIMAP2_VERSION, version
+    cases = [
+        ("rna", ("-x", "splice", "-uf", "-k14"), (data.rna,)),
+        ("rna-transcripts", ("-x", "map-ont", "-k14", "--for-only"), (data.rna,)),
+        ("map-ont", ("-x", "map-ont"), (data.rna,)),
+        ("sr", ("-x", "sr"), data.pairs[:1]),
+        ("sr", ("-x", "sr"), data.pairs),
+    ]
+    sam, bam = folder / "mm.sam", folder / "ours.bam"
+    for preset, flags, reads in cases:
+        _cpu_s([program, "-a", "-t1", *flags, data.reference, *reads], sam)
+        _align(reads, data, bam, preset, 2)
+        theirs, ours = _primary(sam), _primary(bam)
+        equal = sum(ours[key] == theirs.get(key) for key in ours)
+        kind = "pairs" if len(reads) == 2 else "single"
+        figure = f"primary records equal to minimap2 {version} ({preset}, {kind})"
+        ok = equal == len(ours) == len(theirs)
+        yield Row.holds(figure, "100 %", ok=ok, got=f"{equal} of {len(theirs)}")
+    empty = folder / "empty.fq"
+    empty.write_text("")
+    for preset, flags, reads in (cases[0], cases[4]):
+        yield _cpu_row((program, flags), (preset, reads), data, (sam, bam, empty))
+
+
+def _cpu_row(
+    theirs: tuple[Path, tuple[str, ...]],
+    ours: tuple[str, tuple[Path, ...]],
+    data: _Data,
+    paths: tuple[Path, Path, Path],
+) -> Row:
+    """CPU of reading, mapping and writing records; the index is left out on both sides."""
+    (program, flags), (preset, reads), (sam, bam, empty) = theirs, ours, paths
+    their_s, our_s, whole_s = [], [], []
+    for _ in range(_REPEATS):
+        index_s = _cpu_s([program, "-a", "-t1", *flags, data.reference, *([empty] * len(reads))], sam)
+        their_s.append(_cpu_s([program, "-a", "-t1", *flags, data.reference, *reads], sam) - index_s)
+        before = time.process_time()
+        report = _align(reads, data, bam, preset, 1)
+        whole_s.append(time.process_time() - before)
+        our_s.append(sum(worker.on_cpu_s for worker in report.mapping.workers))
+    row = Row.at_most(
+        f"CPU of mapping over minimap2's ({preset}, least of {_REPEATS})", min(our_s) / min(their_s), 1.05
+    )
+    whole = f"whole run with index, sort, BAM {min(whole_s):.2f} s"
+    got = f"{row.got} ({min(our_s):.2f} s / {min(their_s):.2f} s; {whole})"
+    return Row(row.figure, row.must, row.goal, got, row.ok, row.value)
+
+
+def _cpu_s(words: list[object], output: Path) -> float:
+    with output.open("wb") as file:
+        process = subprocess.Popen([str(word) for word in words], stdout=file, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _align(reads: tuple[Path, ...], data: _Data, bam: Path, preset: str, threads: int) -> AlignReport:
+    options = AlignOptions(preset=preset)
+    return align_reads(AlignJob(reads, data.reference, bam, options), PumpSettings(threads=threads))
+
+
+def _primary(path: Path) -> dict[tuple[str | None, bool], tuple[object, ...]]:
+    with pysam.AlignmentFile(str(path), check_sq=False) as file:
+        return {
+            (r.query_name, r.is_read2): (
+                r.flag,
+                r.reference_name,
+                r.reference_start,
+                r.cigarstring,
+                r.mapping_quality,
+            )
+            for r in file
+            if not r.flag & 0x900
+        }
+
+
+def _serial_share(folder: Path, data: _Data) -> Iterator[Row]:
+    """Row 5: time inside shared locks and the merge's, of the workers' time on a core.
+
+    One thread: with several, a thread that loses its core inside a lock would count as serial work.
+    """
+    bam, padded = folder / "serial.bam", (folder / "p1.fq", folder / "p2.fq")
+    pad(data.pairs, padded)
+    cases = [("rna", "single", (data.rna,)), ("sr", "single", data.pairs[:1])]
+    cases += [("sr", "padded pairs", padded), ("sr", "pairs", data.pairs)]
+    for preset, kind, reads in cases:
+        share = min(_align(reads, data, bam, preset, 1).serial_share for _ in range(_REPEATS))
+        figure = f"serial share of align, % ({preset}, {kind}, least of {_REPEATS})"
+        yield Row.at_most(figure, 100 * share, 1.0)
+
+
+def _scaling(folder: Path, data: _Data) -> Iterator[Row]:
+    """Row 6: one thread against two, threads against processes, oversubscription; best wall times."""
+    bams = [folder / f"scaling{i}.bam" for i in range(2)]
+    code = "x = 1\nfor i in range(6_000_000): x = x * 3 & 0xFFFF"
+    halves = _halves(data.rna, folder)
+    script = (
+        "import sys; from pathlib import Path; from krill.map import *; from krill.pump import PumpSettings\n"
+        "job = AlignJob([Path(sys.argv[1])], Path(sys.argv[2]), Path(sys.argv[3]))\n"
+        "r = align_reads(job, PumpSettings(threads=1))\n"
+        "print(r.mapping.wall_s + r.merging.wall_s)"
+    )
+
+    def loop(n: int) -> float:
+        return _together([[sys.executable, "-c", code]] * n)
+
+    def threads(n: int) -> float:
+        report = _align((data.rna,), data, bams[0], "rna", n)
+        return report.mapping.wall_s + report.merging.wall_s
+
+    def processes() -> float:
+        words = [
+            [sys.executable, "-c", script, half, data.reference, bam]
+            for half, bam in zip(halves, bams, strict=True)
+        ]
+        running = [
+            subprocess.Popen([str(w) for w in line], stdout=subprocess.PIPE, text=True) for line in words
+        ]
+        return max(float(process.communicate()[0]) for process in running)
+
+    measures: dict[str, Callable[[], float]] = {
+        "loop1": lambda: loop(1),
+        "loop2": lambda: loop(2),
+        "t1": lambda: threads(1),
+        "t2": lambda: threads(2),
+        "t8": lambda: threads(8),
+        "p2": processes,
+    }
+    best: dict[str, float] = {}
+    for _ in range(_REPEATS):
+        for name, measure in measures.items():
+            seconds = measure()
+            best[name] = min(seconds, best.get(name, seconds))
+    machine = 2 * best["loop1"] / best["loop2"]
+    yield Row("speed-up of a pure-arithmetic loop on 2 cores", "", "", f"{machine:.3f}", None, machine)
+    figures = [
+        ("1 to 2 threads, over half the loop's speed-up", best["t1"] / best["t2"] / (machine / 2), 1.85),
+        ("2 threads over 2 processes", best["p2"] / best["t2"], 0.95),
+        ("8 threads on 2 cores over 2 threads", best["t2"] / best["t8"], 0.9),
+    ]
+    for figure, got, must in figures:
+        if machine < _IDLE_SPEED_UP:
+            why = f"the machine is busy, a plain loop speeds up {machine:.2f} times only (seen: {got:.3f})"
+            yield Row.not_measurable(figure, f">= {must}", why)
+        else:
+            yield Row.at_least(figure, got, must)
+
+
+def _halves(reads: Path, folder: Path) -> list[Path]:
+    lines = reads.read_bytes().splitlines(keepends=True)
+    middle = len(lines) // 8 * 4
+    halves = [folder / "half1.fq", folder / "half2.fq"]
+    for path, part in zip(halves, (lines[:middle], lines[middle:]), strict=True):
+        path.write_bytes(b"".join(part))
+    return halves
+
+
+def _together(commands: list[list[str]]) -> float:
+    start = time.perf_counter()
+    for process in [subprocess.Popen(command) for command in commands]:
+        process.wait()
+    return time.perf_counter() - start
