@@ -1,7 +1,6 @@
 """What `--resume` compares: content, settings and version; not paths, times, or how a run is carried out."""
 
 import json
-import pathlib
 import shutil
 from dataclasses import replace
 
@@ -149,11 +148,9 @@ def test_samples_without_signal_have_parameters_too(tiny_run) -> None:
     assert parameters(tiny_run, samples, signal=False)["chemistry"] is None
 
 
-def test_shards_share_one_folder(tmp_path: pathlib.Path) -> None:
-    parameters = {"version": "1", "chemistry": None, "settings": {}, "inputs": []}
-    folder = tmp_path / "out" / "per_contig"
+def test_shards_share_one_folder(tiny_run, tmp_path) -> None:
     for number in range(3):
-        manifest.claim_folder(tmp_path / "out", folder, parameters, is_resumed=True, is_forced=False)
-        (folder / f"slice{number}").touch()
-    assert sorted(path.name for path in folder.glob("slice*")) == ["slice0", "slice1", "slice2"]
+        claim(tmp_path, parameters(tiny_run), is_resumed=True)
+        (tmp_path / "out" / "per_contig" / f"slice{number}").touch()
+    assert len(list((tmp_path / "out").glob("per_contig/slice*"))) == 3
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["per_contig"]
