@@ -5,12 +5,18 @@ from typing import Self
 
 import numpy as np
 
-from baleen.data import F32, I32, I64, U8, SignalPileup, check
+from baleen.data import F32, I32, I64, U8, Bool, Distances, SignalPileup, check
 
 FULL_DWELL_SAMPLES = 12
 """Levels of shorter events are noisy and weigh ``dwell / FULL_DWELL_SAMPLES``. They are not
 dropped: squeezed events are the modified ones more often than not. Nor does the placement's
 confidence mask anything, for the same reason: modified bases fit the pore model less well."""
+
+
+BASE_WEIGHT, WINDOW_WEIGHT = 0.5, 0.3
+"""Weights of the time-warping coordinates beside the level: of the tested base, of the window."""
+
+MAD_TO_SD = 1.4826
 
 
 @dataclass(frozen=True)
@@ -68,23 +74,45 @@ def level(pileup: SignalPileup, frame: Frame) -> Table:
     return _tabulate(pileup, pileup.level_pa, frame)
 
 
-def shape(pileup: SignalPileup, coordinate: F32, frame: Frame) -> Table:
-    """Return the signed coordinate of the windows' time-warping distances.
+def level_and_shape(pileup: SignalPileup, distances: Distances, frame: Frame) -> Table:
+    """Return the level joined by the signed coordinates of time-warping distances.
 
-    Its sign and scale are arbitrary at each position, so each row is turned to rise with the
-    level, over all reads: no label enters.
+    Each is brought to unit robust spread at every position, over all reads, and the coordinates
+    are turned to rise with the level: no label enters.
     """
-    table = _tabulate(pileup, coordinate, frame)
     reference = level(pileup, frame)
-    weight = table.weight * reference.weight
-    covariance = _centred(table.value, weight) * _centred(reference.value, weight) * weight
-    sign = np.where(covariance.sum(axis=1, keepdims=True) < 0, np.float32(-1), np.float32(1))
-    return Table(table.value * sign, table.weight)
+    value = _unit(reference)
+    parts = ((BASE_WEIGHT, distances.base_coordinate), (WINDOW_WEIGHT, distances.window_coordinate))
+    for weight, coordinate in parts:
+        table = _tabulate(pileup, coordinate, frame)
+        both = table.weight * reference.weight
+        covariance = _centred(table.value, both) * _centred(reference.value, both) * both
+        sign = np.where(covariance.sum(axis=1, keepdims=True) < 0, np.float32(-1), np.float32(1))
+        value = value + np.float32(weight) * sign * _unit(table)
+    return Table(value, reference.weight)
 
 
-def dwell(pileup: SignalPileup, frame: Frame) -> Table:
-    """Return the logarithm of the dwell."""
-    return _tabulate(pileup, np.log(np.maximum(pileup.dwell_samples, 1)).astype(np.float32), frame)
+def _unit(table: Table) -> F32:
+    """Return values with median 0 and robust standard deviation 1 in every row, clipped at 6."""
+    present = table.weight > 0
+    deviation = table.value - masked_median(table.value, present)[:, None]
+    spread = masked_median(np.abs(deviation), present)[:, None] * np.float32(MAD_TO_SD)
+    scaled = np.divide(deviation, spread, out=np.zeros_like(deviation), where=spread > 0)
+    return np.where(present, np.clip(scaled, -6, 6), 0).astype(np.float32)
+
+
+def masked_median(values: F32, present: Bool) -> F32:
+    """Return the median of the present values of every row, 0 for a row without any."""
+    if values.shape[1] == 0:
+        return np.zeros(len(values), np.float32)
+    ordered = np.sort(np.where(present, values, np.inf), axis=1)
+    n = present.sum(axis=1)
+    rows = np.arange(len(values))
+    low = ordered[rows, np.maximum((n - 1) // 2, 0)]
+    high = ordered[rows, np.minimum(n // 2, values.shape[1] - 1)]
+    with np.errstate(invalid="ignore"):
+        middle = (low + high) / 2
+    return np.where(n > 0, middle, 0).astype(np.float32)
 
 
 def _centred(value: F32, weight: F32) -> F32:

@@ -68,6 +68,9 @@ class RunModel:
 
     Parameters
     ----------
+    candidate
+        Signal statistic in use: 0 = level, 1 = level and shape. Shape must raise the likelihood
+        of the run's scores by more than the gate, or it is left out.
     pools
         Null of the signal statistic per depth bin.
     error_scale
@@ -80,6 +83,7 @@ class RunModel:
         Channels that passed the gate: (signal, errors).
     """
 
+    candidate: int
     pools: tuple[pooled.Pool, ...]
     error_scale: ErrorScale
     fusions: tuple[Fusion, ...]
@@ -100,6 +104,7 @@ class RunModel:
         """Return plain types."""
         return {
             "version": VERSION,
+            "candidate": self.candidate,
             "pools": [one.to_json() for one in self.pools],
             "error_scale": {"center": self.error_scale.center, "sd": self.error_scale.sd},
             "fusions": [one.to_json() for one in self.fusions],
@@ -120,6 +125,7 @@ class RunModel:
             msg = f"run model of version {data.get('version')}, this program reads version {VERSION}"
             raise ValueError(msg)
         return cls(
+            candidate=int(data["candidate"]),
             pools=tuple(pooled.Pool.from_json(one) for one in data["pools"]),
             error_scale=ErrorScale(**data["error_scale"]),
             fusions=tuple(Fusion.from_json(one) for one in data["fusions"]),
@@ -130,10 +136,23 @@ class RunModel:
 
 def fit_run(summaries: Sequence[Summary], config: CallingConfig) -> RunModel:
     """Learn from all contigs of a run; their order does not matter."""
-    pools = pooled.pool(Counts.total([s.null for s in summaries], NULL_SHAPE))
     shape = (ERROR_SCORE.n_bins,)
     scale = ErrorScale.of(Counts.total([s.error_scores for s in summaries], shape))
-    joint = Counts.total([s.joint for s in summaries], JOINT_SHAPE)
+    n_candidates = max((len(s.joint) for s in summaries), default=1)
+    fits = [_fit_candidate(i, summaries, scale, config) for i in range(n_candidates)]
+    best = fits[0]
+    for other in fits[1:]:
+        if other.everything.log_likelihood > best.everything.log_likelihood + fusion.GATE:
+            best = other
+    return best
+
+
+def _fit_candidate(
+    candidate: int, summaries: Sequence[Summary], scale: ErrorScale, config: CallingConfig
+) -> RunModel:
+    """Fit everything for one candidate of the signal statistic."""
+    pools = pooled.pool(Counts.total([s.null[candidate] for s in summaries if s.null], NULL_SHAPE))
+    joint = Counts.total([s.joint[candidate] for s in summaries if len(s.joint) > candidate], JOINT_SHAPE)
     of_half, depth, statistic, error = joint.indices()
     signal_z = score_signal(pools, COARSE_STATISTIC.value(statistic), depth)
     z = np.column_stack([signal_z, score_errors(scale, COARSE_SCORE.value(error), config)])
@@ -144,7 +163,7 @@ def fit_run(summaries: Sequence[Summary], config: CallingConfig) -> RunModel:
         other = of_half != this
         fusions.append(fusion.fit(z[other], weight[other], _CAPPED, used))
     everything = fusion.fit(z, weight, _CAPPED, used)
-    return RunModel(pools, scale, tuple(fusions), everything, (used[0], used[1]))
+    return RunModel(candidate, pools, scale, tuple(fusions), everything, (used[0], used[1]))
 
 
 _CAPPED = (True, False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from baleen.calling.channels import Table
+from baleen.calling.channels import MAD_TO_SD, Table, masked_median
 from baleen.data import F32, Bool
 
 PRIOR_READS = 10.0
@@ -19,8 +19,6 @@ TREND_REACH, TREND_GAP, TREND_PRIOR = 40, 4, 8.0
 
 CLIP = 4.0
 """Standardised values are clipped here: the tails of squeezed events carry nothing."""
-
-_MAD_TO_SD = np.float32(1.4826)
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def standardise(table: Table, is_control: Bool, kmer: npt.NDArray[np.int64]) -> 
     n = control.sum(axis=1)
     center = masked_median(values, control)
     deviation = np.abs(values - center[:, None])
-    robust = _MAD_TO_SD * masked_median(deviation, control)
+    robust = np.float32(MAD_TO_SD) * masked_median(deviation, control)
     clipped = np.minimum(deviation, 3 * robust[:, None])
     variance = (clipped**2 * control).sum(axis=1) / np.maximum(n, 1)
     spread = np.sqrt(_shrink(variance, robust, n, kmer))
@@ -75,18 +73,6 @@ def standardise(table: Table, is_control: Bool, kmer: npt.NDArray[np.int64]) -> 
     mean = (z[:, is_control] * control).sum(axis=1) / np.maximum(n, 1)
     z = np.where(present, z - mean[:, None].astype(np.float32), 0)
     return Standardised(z.astype(np.float32), table.weight, spread.astype(np.float32))
-
-
-def masked_median(values: F32, present: Bool) -> F32:
-    """Return the median of the present values of every row, 0 for a row without any."""
-    ordered = np.sort(np.where(present, values, np.inf), axis=1)
-    n = present.sum(axis=1)
-    rows = np.arange(len(values))
-    low = ordered[rows, np.maximum((n - 1) // 2, 0)] if values.shape[1] else np.zeros(len(values))
-    high = ordered[rows, np.minimum(n // 2, values.shape[1] - 1)] if values.shape[1] else low
-    with np.errstate(invalid="ignore"):
-        middle = (low + high) / 2
-    return np.where(n > 0, middle, 0).astype(np.float32)
 
 
 def _shrink(variance: F32, robust: F32, n: np.ndarray, kmer: np.ndarray) -> np.ndarray:

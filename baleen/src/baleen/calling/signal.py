@@ -1,7 +1,7 @@
 """Score the signal of one contig: once as labelled, and under relabelled reads."""
 
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ from baleen.calling.channels import Frame, Table
 from baleen.config import CallingConfig
 from baleen.data import F32, I32, Bool, Distances, SignalPileup
 from krill.grid import MixtureEvidence
+
+MAX_NULL_VALUES = 4000
+"""Null values of a contig: relabellings of long contigs score a random part of the positions."""
 
 MIN_READS = 4
 """Reads of either label that a position needs to be tested."""
@@ -72,22 +75,62 @@ def score_signal(
     Under a relabelling everything is run again, the control-based null included: only then do
     the null statistics have the distribution of the observed one where nothing is modified.
     """
-    level = channels.level(pileup, frame)
     kmer = channels.kmer_codes(pileup.sequence, frame)
+    tables = [channels.level(pileup, frame)]
+    if distances is not None and "shape" in config.channels:
+        tables.append(channels.level_and_shape(pileup, distances, frame))
     is_native = pileup.reads.is_native
-    shifts, difference = _shifts(level, is_native, kmer)
+    level, *others = (null.standardise(table, ~is_native, kmer) for table in tables)
+    shifts = _shifts(level, level, is_native)
     rows, _ = _tested_rows(shifts, is_native)
     observed = mixture.site_evidence(shifts, is_native, rows, details=True)
     gain = mixture.site_gain(shifts, is_native, rows)
-    nulls = [_relabelled(level, rng.permutation(is_native), kmer) for _ in range(config.permutations)]
-    return _assemble(shifts, difference, rows, (observed, gain), is_native, nulls)
+    further = [_statistic(_shifts(one, level, is_native), is_native, rows) for one in others]
+    nulls = _null_values(tables, kmer, is_native, config.permutations, rng)
+    scores = _Scores(rows, observed, gain, np.stack([observed.log_ratio, *further]), nulls)
+    return _assemble(shifts, _difference(level, is_native), is_native, scores)
 
 
-def _shifts(level: Table, is_native: Bool, kmer: npt.NDArray[np.int64]) -> tuple[footprint.Shifts, F32]:
-    """Return the shift of every read and the plain level difference of every position."""
-    standard = null.standardise(level, ~is_native, kmer)
-    shifts = footprint.filter_shifts(standard, ~is_native, footprint.DEFAULT)
-    return shifts, _difference(standard, is_native)
+class _Scores(NamedTuple):
+    """What was computed of the tested rows, and the null values with their depths."""
+
+    rows: npt.NDArray[np.int64]
+    observed: MixtureEvidence
+    gain: F32
+    statistic: npt.NDArray[np.float64]
+    nulls: tuple[F32, I32]
+
+
+def _shifts(one: null.Standardised, level: null.Standardised, is_native: Bool) -> footprint.Shifts:
+    """Match the footprint; whatever joined the level is counted in the level's picoampere."""
+    return footprint.filter_shifts(replace(one, spread=level.spread), ~is_native, footprint.DEFAULT)
+
+
+def _statistic(
+    shifts: footprint.Shifts, is_native: Bool, rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    return mixture.site_evidence(shifts, is_native, rows).log_ratio
+
+
+def _null_values(
+    tables: list[Table],
+    kmer: npt.NDArray[np.int64],
+    is_native: Bool,
+    permutations: int,
+    rng: np.random.Generator,
+) -> tuple[F32, I32]:
+    """Return statistics and depths of the tested rows under relabelled reads."""
+    statistics, depths = [np.zeros((len(tables), 0))], [np.zeros(0, np.int32)]
+    for _ in range(permutations):
+        labels = rng.permutation(is_native)
+        standard = [null.standardise(table, ~labels, kmer) for table in tables]
+        shifts = [_shifts(one, standard[0], labels) for one in standard]
+        rows, depth = _tested_rows(shifts[0], labels)
+        n = min(len(rows), MAX_NULL_VALUES // permutations)
+        chosen = np.sort(rng.choice(len(rows), n, replace=False)) if n < len(rows) else np.arange(n)
+        statistics.append(np.stack([_statistic(one, labels, rows[chosen]) for one in shifts]))
+        depths.append(depth[chosen])
+    return np.concatenate(statistics, axis=1).astype(np.float32), np.concatenate(depths)
 
 
 def _difference(standard: null.Standardised, is_native: Bool) -> F32:
@@ -109,24 +152,8 @@ def _tested_rows(shifts: footprint.Shifts, is_native: Bool) -> tuple[npt.NDArray
     return rows, smaller[rows].astype(np.int32)
 
 
-def _relabelled(
-    level: Table, is_native: Bool, kmer: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.float64], I32]:
-    """Return statistic and depth of the tested rows, with these labels."""
-    shifts, _ = _shifts(level, is_native, kmer)
-    rows, depth = _tested_rows(shifts, is_native)
-    return mixture.site_evidence(shifts, is_native, rows).log_ratio, depth
-
-
-def _assemble(
-    shifts: footprint.Shifts,
-    difference: F32,
-    rows: npt.NDArray[np.int64],
-    scores: tuple[MixtureEvidence, F32],
-    is_native: Bool,
-    nulls: list[tuple[npt.NDArray[np.float64], I32]],
-) -> SignalScores:
-    observed, gain = scores
+def _assemble(shifts: footprint.Shifts, difference: F32, is_native: Bool, scores: _Scores) -> SignalScores:
+    rows, observed = scores.rows, scores.observed
     p = len(shifts.value)
     present = shifts.precision > 0
     tested = np.zeros(p, np.bool_)
@@ -140,20 +167,20 @@ def _assemble(
         out[rows] = values
         return out
 
-    statistic = np.full((1, p), np.nan)
-    statistic[0, rows] = observed.log_ratio
+    statistic = np.full((len(scores.statistic), p), np.nan)
+    statistic[:, rows] = scores.statistic
     return SignalScores(
         tested=tested,
         n_native=present[:, is_native].sum(axis=1).astype(np.int32),
         n_control=present[:, ~is_native].sum(axis=1).astype(np.int32),
         statistic=statistic,
-        null_statistic=np.concatenate([n[0] for n in nulls]).astype(np.float32)[None],
-        null_depth=np.concatenate([n[1] for n in nulls]).astype(np.int32),
+        null_statistic=scores.nulls[0],
+        null_depth=scores.nulls[1],
         share=spread(mixture.share_mean(observed.share)),
         share_low=spread(low),
         share_high=spread(high),
         shift_pa=spread(observed.shift @ np.asarray(mixture.GRID.shifts, np.float32)),
         level_difference=spread(difference[rows]),
-        gain=spread(gain),
+        gain=spread(scores.gain),
         p_mod=members,
     )

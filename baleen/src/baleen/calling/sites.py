@@ -11,7 +11,7 @@ from baleen.calling import pooled
 from baleen.calling.evidence import Evidence
 from baleen.calling.model import RunModel, score_errors, score_signal
 from baleen.calling.shares import read_probabilities, site_shares
-from baleen.calling.summary import N_HALVES, half, main_statistic, smaller_depth
+from baleen.calling.summary import N_HALVES, half, smaller_depth, statistic_of
 from baleen.config import CallingConfig
 from baleen.data import F32, I32, Bool, ReadCalls, SiteCalls
 
@@ -88,7 +88,7 @@ def call_contig(evidence: Evidence, model: RunModel, config: CallingConfig) -> C
             "position_posterior": known(posterior),
             "statistic": test.statistic.astype(np.float32),
             "score": score.astype(np.float32),
-            "signal_statistic": main_statistic(evidence).astype(np.float32),
+            "signal_statistic": statistic_of(evidence, model.candidate).astype(np.float32),
             "signal_z": test.signal_z.astype(np.float32),
             "shift_pa": np.where(has_signal, evidence.shift_pa, np.nan).astype(np.float32),
             "error_z": test.error_z.astype(np.float32),
@@ -109,7 +109,7 @@ def call_contig(evidence: Evidence, model: RunModel, config: CallingConfig) -> C
 
 
 def _test(evidence: Evidence, model: RunModel, config: CallingConfig) -> _Test:
-    statistic = main_statistic(evidence)
+    statistic = statistic_of(evidence, model.candidate)
     signal_z = score_signal(model.pools, statistic, pooled.depth_bin(smaller_depth(evidence)))
     error_z = score_errors(model.error_scale, evidence.error_z, config)
     z = np.column_stack([signal_z, error_z])

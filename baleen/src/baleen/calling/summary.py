@@ -32,17 +32,17 @@ class Summary:
     contig
         Its name.
     null
-        Over (depth bin, statistic) of relabelled reads.
+        Of each candidate signal statistic: over (depth bin, statistic) of relabelled reads.
     error_scores
         Of signed error scores away from strong differences.
     joint
-        Over (half, depth bin, statistic, error score), coarse.
+        Of each candidate: over (half, depth bin, statistic, error score), coarse.
     """
 
     contig: str
-    null: Counts
+    null: tuple[Counts, ...]
     error_scores: Counts
-    joint: Counts
+    joint: tuple[Counts, ...]
 
 
 NULL_SHAPE = (pooled.N_DEPTH_BINS, pooled.STATISTIC.n_bins)
@@ -53,29 +53,38 @@ def summarise(evidence: Evidence) -> Summary:
     """Return what the run needs to know of a contig."""
     z = evidence.error_z.astype(np.float64)
     unmasked = ~_near_strong(evidence.position, z) & ~np.isnan(z)
-    statistic = main_statistic(evidence)
+    null_bins = pooled.depth_bin(evidence.null_depth)
+    null, joint = [], []
+    for candidate, null_values in enumerate(evidence.null_statistic):
+        bins = pooled.STATISTIC.index(null_values.astype(np.float64))
+        null.append(Counts.of([null_bins, bins], NULL_SHAPE))
+        joint.append(_joint(evidence, statistic_of(evidence, candidate), z))
+    if not joint:
+        joint.append(_joint(evidence, statistic_of(evidence, 0), z))
+    return Summary(
+        contig=evidence.contig,
+        null=tuple(null),
+        error_scores=Counts.of([ERROR_SCORE.index(z[unmasked])], (ERROR_SCORE.n_bins,)),
+        joint=tuple(joint),
+    )
+
+
+def _joint(evidence: Evidence, statistic: npt.NDArray[np.float64], z: npt.NDArray[np.float64]) -> Counts:
     tested = ~(np.isnan(z) & np.isnan(statistic))
-    null = np.concatenate([np.zeros(0), *evidence.null_statistic[:1].astype(np.float64)])
-    null_bins = pooled.depth_bin(evidence.null_depth[: len(null)])
-    joint = (
+    indices = (
         half(evidence.contig, evidence.position),
         pooled.depth_bin(smaller_depth(evidence)),
         COARSE_STATISTIC.index(statistic),
         COARSE_SCORE.index(z),
     )
-    return Summary(
-        contig=evidence.contig,
-        null=Counts.of([null_bins, pooled.STATISTIC.index(null)], NULL_SHAPE),
-        error_scores=Counts.of([ERROR_SCORE.index(z[unmasked])], (ERROR_SCORE.n_bins,)),
-        joint=Counts.of([index[tested] for index in joint], JOINT_SHAPE),
-    )
+    return Counts.of([index[tested] for index in indices], JOINT_SHAPE)
 
 
-def main_statistic(evidence: Evidence) -> npt.NDArray[np.float64]:
-    """Return the signal statistic in use, NaN where not tested."""
-    if len(evidence.statistic) == 0:
+def statistic_of(evidence: Evidence, candidate: int) -> npt.NDArray[np.float64]:
+    """Return a candidate signal statistic, NaN where not tested."""
+    if candidate >= len(evidence.statistic):
         return np.full(len(evidence.position), np.nan)
-    return np.asarray(evidence.statistic[0])
+    return np.asarray(evidence.statistic[candidate])
 
 
 def smaller_depth(evidence: Evidence) -> npt.NDArray[np.int32]:

@@ -1,0 +1,1 @@
+"""How right the calls are, on every set with a known truth."""
