@@ -166,6 +166,7 @@ def simulated(folder: Path, chemistry: str) -> Measured:
     share, ratio = np.array(got).T
     figures |= of_reads
     figures["read AUROC, within s = .5"] = of_half["read AUROC, mean over sites"]
+    figures["true sites without mod_ratio"] = len(wanted) - len(got)
     figures["mod_ratio, r"] = float(np.corrcoef(share, ratio)[0, 1])
     figures["mod_ratio, mean abs error"] = float(np.abs(share - ratio).mean())
     figures["CPU ms per position"] = called.cpu_ms_per_position
@@ -173,14 +174,14 @@ def simulated(folder: Path, chemistry: str) -> Measured:
 
 
 def ratios_at(called: Called, sites: Mapping[tuple[str, int], float]) -> dict[tuple[str, int], float]:
-    """Return mod_ratio at the given positions; a position that was not tested has 0."""
+    """Return mod_ratio at the given positions; those that were not tested are left out."""
     found = {}
     for contig, finished in zip(called.contigs, called.sites, strict=True):
         for name, position in sites:
             if name == contig.name:
                 row = np.flatnonzero(finished["position"] == position)
-                ratio = float(finished["mod_ratio"][row[0]]) if len(row) else 0.0
-                found[name, position] = 0.0 if np.isnan(ratio) else ratio
+                if len(row) and not np.isnan(finished["mod_ratio"][row[0]]):
+                    found[name, position] = float(finished["mod_ratio"][row[0]])
     return found
 
 

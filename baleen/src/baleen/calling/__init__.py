@@ -4,6 +4,7 @@
 """
 
 from baleen.calling.evidence import Evidence
+from baleen.calling.hmm import HmmParameters
 from baleen.calling.model import RunModel, fit_run
 from baleen.calling.score import score_contig
 from baleen.calling.sites import (
@@ -20,6 +21,7 @@ __all__ = [
     "SIGNIFICANT",
     "ContigCalls",
     "Evidence",
+    "HmmParameters",
     "RunModel",
     "Summary",
     "benjamini_hochberg",

@@ -132,22 +132,26 @@ def fit(z: F64, weight: F64, capped: tuple[bool, ...], used: tuple[bool, ...]) -
 
 
 def choose_channels(z: F64, weight: F64, capped: tuple[bool, ...]) -> tuple[bool, ...]:
-    """Drop channels without information, least informative first; keep all if none has any."""
+    """Drop channels without information, least informative first.
+
+    Where none has any, the first one stays: such a run has that channel's plain p-values.
+    """
     used = np.array([bool((~np.isnan(z[:, k])).any()) for k in range(z.shape[1])])
-    everything = tuple(bool(u) for u in used)
-    while used.any():
+    while used.sum() > 1:
         full = fit(z, weight, capped, tuple(used)).log_likelihood
         losses = {}
         for k in np.flatnonzero(used):
             rest = used.copy()
             rest[k] = False
-            without = fit(z, weight, capped, tuple(rest)).log_likelihood if rest.any() else 0.0
-            losses[k] = full - without
+            losses[k] = full - fit(z, weight, capped, tuple(rest)).log_likelihood
         weakest = min(losses, key=lambda k: losses[k])
         if losses[weakest] >= GATE:
-            return tuple(bool(u) for u in used)
+            break
         used[weakest] = False
-    return everything
+    if used.any() and fit(z, weight, capped, tuple(used)).log_likelihood < GATE:
+        used[:] = False
+        used[np.flatnonzero(~np.isnan(z).all(axis=0))[0]] = True
+    return tuple(bool(u) for u in used)
 
 
 def _log_ratios(z: F64, mean: F64, sd: F64) -> F64:

@@ -120,9 +120,12 @@ def _null_values(
     rng: np.random.Generator,
 ) -> tuple[F32, I32]:
     """Return statistics and depths of the tested rows under relabelled reads."""
+    # reads without a level take no part: dealt labels, they would unbalance the others
+    placed = np.flatnonzero((tables[0].weight > 0).any(axis=0))
     statistics, depths = [np.zeros((len(tables), 0))], [np.zeros(0, np.int32)]
     for _ in range(permutations):
-        labels = rng.permutation(is_native)
+        labels = is_native.copy()
+        labels[placed] = rng.permutation(is_native[placed])
         standard = [null.standardise(table, ~labels, kmer) for table in tables]
         shifts = [_shifts(one, standard[0], labels) for one in standard]
         rows, depth = _tested_rows(shifts[0], labels)

@@ -9,8 +9,9 @@ from scipy import special
 
 from baleen.calling import pooled
 from baleen.calling.evidence import Evidence
+from baleen.calling.hmm import DEFAULT_HMM, HmmParameters
 from baleen.calling.model import RunModel, score_errors, score_signal
-from baleen.calling.shares import read_probabilities, site_shares
+from baleen.calling.shares import pair_ratios, read_probabilities, site_shares
 from baleen.calling.summary import N_HALVES, half, smaller_depth, statistic_of
 from baleen.config import CallingConfig
 from baleen.data import F32, I32, Bool, ReadCalls, SiteCalls
@@ -48,18 +49,24 @@ class _Test(NamedTuple):
     probability: npt.NDArray[np.float64]
 
 
-def call_contig(evidence: Evidence, model: RunModel, config: CallingConfig) -> ContigCalls:
-    """Return the calls of one contig; ``padj`` and ``is_peak`` follow in `finish_contig`."""
+def call_contig(
+    evidence: Evidence, model: RunModel, config: CallingConfig, hmm: HmmParameters = DEFAULT_HMM
+) -> ContigCalls:
+    """Return the calls of one contig; ``padj`` and ``is_peak`` follow in `finish_contig`.
+
+    ``hmm`` counts if ``config.hmm`` asks for it: it changes probabilities of reads, never a test.
+    """
     test = _test(evidence, model, config)
     tested = ~np.isnan(test.p)
-    share, low, high = site_shares(evidence)
-    p_mod, signal_llr = read_probabilities(evidence, share, test.probability)
+    uses_signal, uses_errors = model.used
+    share, low, high = site_shares(evidence, uses_errors=uses_errors)
+    ratios = pair_ratios(evidence, share, uses_errors=uses_errors)
+    p_mod = read_probabilities(evidence, ratios, test.probability, hmm if config.hmm else None)
     row = np.repeat(np.arange(len(evidence.position)), np.diff(evidence.pair_offsets))
     native = evidence.reads.is_native[evidence.read]
     n = np.maximum(np.bincount(row[native], minlength=len(tested)), 1)
     mean = np.bincount(row[native], p_mod[native], len(tested)) / n
     over = np.bincount(row[native], p_mod[native] >= config.mod_threshold, len(tested)) / n
-    uses_signal, uses_errors = model.used
     by_signal = position_posterior(evidence, uses_signal=uses_signal, uses_errors=False)
     posterior = position_posterior(evidence, uses_signal=uses_signal, uses_errors=uses_errors)
     score = test.statistic + 2 * np.log(np.maximum(by_signal, 1e-30))
@@ -101,7 +108,7 @@ def call_contig(evidence: Evidence, model: RunModel, config: CallingConfig) -> C
         position=evidence.position[row],
         read=evidence.read,
         p_mod=p_mod,
-        signal_llr=signal_llr,
+        signal_llr=ratios.signal.astype(np.float32),
         error_llr=evidence.error_llr,
         reads=evidence.reads,
     )
