@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 from baleen.calling.basecalls import ABSENT, ErrorTable
 from baleen.data import DELETION, F32, MISMATCH, U8, Bool
@@ -81,7 +81,7 @@ def _fit(around: U8, composition: npt.NDArray[np.float64], is_native: Bool) -> t
     theta = _rates(counts, composition)
     covers = (around[:, REACH] < N_CATEGORIES)[:, is_native]
     surprise = -np.einsum("skcr,skc->sr", native, np.log(theta))
-    rank = stats.rankdata(np.where(covers, surprise, -np.inf), axis=1) - (~covers).sum(axis=1)[:, None]
+    rank = _ranks(np.where(covers, surprise, -np.inf)) - (~covers).sum(axis=1)[:, None]
     n = covers.sum(axis=1)
     w = np.clip(rank / np.maximum(n, 1)[:, None], 0.1, 0.9) * covers
     for _ in range(ITERATIONS):
@@ -97,6 +97,15 @@ def _fit(around: U8, composition: npt.NDArray[np.float64], is_native: Bool) -> t
     ratios[:, ~is_native] = _control_ratios(control, counts, composition, modified)
     ratios[around[:, REACH] == N_CATEGORIES] = 0
     return (w.sum(axis=1) / np.maximum(n, 1)).astype(np.float32), ratios
+
+
+def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return ranks from 1 within each row, ties at their mean."""
+    out = np.empty(values.shape)
+    for row, ordered, ranks in zip(values, np.sort(values, axis=1), out, strict=True):
+        below, upto = (np.searchsorted(ordered, row, side=side) for side in ("left", "right"))
+        ranks[:] = (below + upto + 1) / 2
+    return out
 
 
 def _rates(counts: F32, composition: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
