@@ -1,0 +1,141 @@
+"""Figures of event alignment: placement on simulated and real reads, modified bases' levels, speed."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+import krill
+from benchmarks.accept.rows import Row
+from benchmarks.eventalign.data import Truth, load_batches, load_reference, load_truth, with_jittered_moves
+from benchmarks.eventalign.measure import Placed, Score, from_f5c, from_krill, score
+from benchmarks.eventalign.sites import site_auc
+from benchmarks.machine import SHARED_DATA
+from krill import PoreModel, ReadBatch, ReadStatus
+
+_MUST = {
+    # right without moves, goal; mean error, goal; right with moves, goal; gain of AUC over f5c
+    "rna002": ((0.82, 0.85), (10, 7.5), (0.89, 0.93), 0.037),
+    "rna004": ((0.84, 0.87), (6, 4.6), (0.89, 0.92), 0.029),
+}
+_SPEED = {"avx2": 12, "avx512": 16}
+_REPEATS = 3
+
+
+def rows() -> Iterator[Row]:
+    """Yield the figures, simulated sets first."""
+    for chemistry in _MUST:
+        yield from _simulated(chemistry)
+    yield _threads_agree()
+    yield from _speed()
+    yield from _real()
+
+
+class _Set:
+    """A simulated set: batches, truth, reference, model."""
+
+    def __init__(self, chemistry: str) -> None:
+        self.folder = SHARED_DATA / "sim" / f"{chemistry}_small"
+        native = self.folder / "native"
+        self.batches = load_batches(native / "reads.bam", native / "reads.blow5")
+        self.truth: dict[str, Truth] = load_truth(native / "truth_align.tsv.gz")
+        self.reference = load_reference(self.folder / "ref.fa")
+        self.model = PoreModel.shipped(chemistry)
+
+    def place(self, *, moves: bool) -> dict[str, Placed | None]:
+        rng = np.random.default_rng(1)
+        found: dict[str, Placed | None] = {}
+        for contig, batch in self.batches.items():
+            reads = with_jittered_moves(batch, self.truth, rng) if moves else batch
+            aligned = krill.align(reads, self.reference[contig], self.model)
+            found.update(from_krill(reads, aligned, self.model.center))
+        return found
+
+    def score(self, found: dict[str, Placed | None]) -> Score:
+        reads = [
+            (read_id, (int(batch.ref_start[i]), int(batch.ref_end[i])), found.get(read_id))
+            for batch in self.batches.values()
+            for i, read_id in enumerate(batch.read_ids)
+        ]
+        return score(reads, self.truth, self.model.kmer_size)
+
+
+def _simulated(chemistry: str) -> Iterator[Row]:
+    right, error, right_moves, gain = _MUST[chemistry]
+    data = _Set(chemistry)
+    placed = data.place(moves=False)
+    ours = data.score(placed)
+    f5c_events = from_f5c(SHARED_DATA / "oracle" / f"f5c.{chemistry}_small.native.tsv.gz")
+    f5c = data.score(dict(f5c_events))
+    yield Row.at_least(
+        f"{chemistry}: samples right (f5c {f5c.samples_right:.3f})", ours.samples_right, *right
+    )
+    yield Row.at_least(f"{chemistry}: positions placed (f5c {f5c.placed:.3f})", ours.placed, 1.0, 1.0)
+    yield Row.at_most(f"{chemistry}: mean boundary error (f5c {f5c.mean_error:.1f})", ours.mean_error, *error)
+    yield Row.at_most(f"{chemistry}: reads derailed", ours.derailed, 0.01, 0)
+    yield Row.at_most(f"{chemistry}: reads failed", ours.failed, 0.01, 0)
+    with_moves = data.score(data.place(moves=True))
+    yield Row.at_least(f"{chemistry}: samples right with moves", with_moves.samples_right, *right_moves)
+    theirs = site_auc(data.folder, dict(f5c_events), data.model.center)
+    yield Row.at_least(
+        f"{chemistry}: modified-site AUC (f5c {theirs:.3f}; must is f5c + {gain})",
+        site_auc(data.folder, placed, data.model.center),
+        theirs + gain,
+    )
+
+
+def _threads_agree() -> Row:
+    data = _Set("rna004")
+    contig, batch = next(iter(data.batches.items()))
+    one, eight = (krill.align(batch, data.reference[contig], data.model, threads=n) for n in (1, 8))
+    same = all(
+        np.array_equal(getattr(one, n), getattr(eight, n), equal_nan=True) for n in vars(one) if n != "status"
+    )
+    return Row.holds("1 against 8 threads", "bit-identical", ok=same, got="identical" if same else "differ")
+
+
+def _speed() -> Iterator[Row]:
+    data = _Set("rna004")
+    contig, batch = next(iter(data.batches.items()))
+    before = os.environ.get("KRILL_ISA")
+    try:
+        for isa, must in _SPEED.items():
+            os.environ["KRILL_ISA"] = isa
+            try:
+                speed = _samples_per_second(data, contig, batch)
+            except ValueError as error:
+                yield Row.not_measurable(f"Msamples/s per core, {isa}", f">= {must}", str(error))
+                continue
+            yield Row.at_least(f"Msamples/s per core, standard, {isa}", speed / 1e6, must, 25)
+    finally:
+        os.environ.pop("KRILL_ISA", None)
+        if before is not None:
+            os.environ["KRILL_ISA"] = before
+
+
+def _samples_per_second(data: _Set, contig: str, batch: ReadBatch) -> float:
+    best = np.inf
+    for _ in range(_REPEATS):
+        begin = time.process_time()
+        krill.align(batch, data.reference[contig], data.model)
+        best = min(best, time.process_time() - begin)
+    return len(batch.signal.values) / best
+
+
+def _real() -> Iterator[Row]:
+    sets = (
+        ("sequin_f5c", "mapped", "reads", "rna002"),
+        ("ecoli_rrna", "native", "native", "rna002"),
+        ("ecoli_rrna", "ivt", "ivt", "rna002"),
+        ("trna_psi55", "native", "native", "rna004"),
+        ("trna_psi55", "control", "control", "rna004"),
+    )
+    for folder, bam, signal, chemistry in sets:
+        path = SHARED_DATA / "real" / folder
+        reference, n, ok = load_reference(path / "ref.fa"), 0, 0
+        for contig, batch in load_batches(path / f"{bam}.bam", path / f"{signal}.blow5").items():
+            found = krill.align(batch, reference[contig], PoreModel.shipped(chemistry))
+            n += len(batch)
+            ok += int(np.sum(found.status == ReadStatus.OK))
+        yield Row.at_least(f"{folder} {bam}: share of {n} real reads placed", ok / n, 0.9, 1)
