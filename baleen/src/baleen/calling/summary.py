@@ -19,6 +19,10 @@ ERROR_SCORE = Axis(low=-40.0, step=0.02, n_bins=4002)
 COARSE_SCORE = Axis(low=-9.0, step=0.1, n_bins=182)
 COARSE_STATISTIC = Axis(low=-20.0, step=0.1, n_bins=3202)
 
+MIN_SCALE_DEPTH = 15
+"""Shallower positions say nothing about the error scale: one read with an error, rarely two, so that
+the median score follows the ratio of the depths."""
+
 MASK_P, MASK_REACH = 1e-4, 6
 """Positions this near to a strong error difference say nothing about the error scale."""
 
@@ -53,6 +57,7 @@ def summarise(evidence: Evidence) -> Summary:
     """Return what the run needs to know of a contig."""
     z = evidence.error_z.astype(np.float64)
     unmasked = ~_near_strong(evidence.position, z) & ~np.isnan(z)
+    unmasked &= smaller_depth(evidence) >= MIN_SCALE_DEPTH
     null_bins = pooled.depth_bin(evidence.null_depth)
     null, joint = [], []
     for candidate, null_values in enumerate(evidence.null_statistic):
