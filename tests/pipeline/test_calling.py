@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from baleen import calling
-from baleen.calling.sites import benjamini_hochberg
+from baleen.calling.events import benjamini_hochberg, finish_sites
 from baleen.config import CallingConfig
-from baleen.data import ErrorPileup, ReadIndex, SignalPileup
+from baleen.data import SITE_COLUMNS, ErrorPileup, ReadIndex, SignalPileup, SiteCalls
 from krill import PoreModel
 
 CONFIG = CallingConfig(channels=("level",), permutations=2)
@@ -188,3 +188,39 @@ def test_untested_positions_do_not_count_in_the_adjustment():
     expected = [0.02, np.nan, 0.02, 0.9]
     got = benjamini_hochberg(np.array([0.01, np.nan, 0.0133333333, 0.9]))
     np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_false_events_are_held_among_events_not_positions():
+    """A strong event brings many positions; they must not pay for a weak one elsewhere."""
+    rng = np.random.default_rng(5)
+    false_events = []
+    for _ in range(40):
+        n = 3000
+        p = rng.uniform(size=n)
+        score = -np.log(p)
+        for center in range(50, 1050, 100):  # ten events, each of nine significant positions
+            p[center - 4 : center + 5] = 1e-12
+            score[center - 4 : center + 5] = 10
+            score[center] = 30
+        posterior = np.full(n, 0.5)
+        for center in range(50, 1050, 100):
+            posterior[center - 4 : center + 5] = 0.0
+            posterior[center] = 1.0
+        sites = bare_sites(p, score, posterior)
+        peaks = np.flatnonzero(finish_sites([sites])[0]["is_peak"])
+        assert set(range(50, 1050, 100)) <= set(peaks.tolist())
+        false_events.append(sum(peak % 100 != 50 for peak in peaks) / len(peaks))
+    assert np.mean(false_events) < 0.06
+
+
+def bare_sites(p, score, posterior):
+    """Sites of one contig of which nothing is known but these columns."""
+    n = len(p)
+    columns = {}
+    for column in SITE_COLUMNS:
+        columns[column.name] = np.full(n, "") if column.dtype == "str" else np.zeros(n, column.dtype)
+    columns["position"] = np.arange(n, dtype=np.int32)
+    columns["pvalue"] = p
+    columns["score"] = score.astype(np.float32)
+    columns["position_posterior"] = posterior.astype(np.float32)
+    return SiteCalls(columns)

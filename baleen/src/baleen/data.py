@@ -210,7 +210,7 @@ SITE_COLUMNS: tuple[Column, ...] = (
     Column("n_ivt", "int32", "reads", "control reads behind the call"),
     Column("mean_p_mod", "float32", "", "mean of the native reads' probabilities"),
     Column("stoichiometry", "float32", "", "share of native reads with p_mod >= --mod-threshold"),
-    Column("is_peak", "bool", "", "whether this is the called position of an event"),
+    Column("is_peak", "bool", "", "whether this is the called position of an event (5 % of events false)"),
     Column(
         "position_posterior",
         "float32",

@@ -3,18 +3,19 @@
 `score_contig` and `call_contig` are pure and know one contig; `fit_run` and `finish_sites` see the run.
 """
 
+from baleen.calling.events import (
+    SIGNIFICANT,
+    benjamini_hochberg,
+    candidates,
+    event_limit,
+    finish_contig,
+    finish_sites,
+)
 from baleen.calling.evidence import Evidence
 from baleen.calling.hmm import HmmParameters
 from baleen.calling.model import RunModel, fit_run
 from baleen.calling.score import score_contig
-from baleen.calling.sites import (
-    SIGNIFICANT,
-    ContigCalls,
-    benjamini_hochberg,
-    call_contig,
-    finish_contig,
-    finish_sites,
-)
+from baleen.calling.sites import ContigCalls, call_contig
 from baleen.calling.summary import Summary, summarise
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "Summary",
     "benjamini_hochberg",
     "call_contig",
+    "candidates",
+    "event_limit",
     "finish_contig",
     "finish_sites",
     "fit_run",

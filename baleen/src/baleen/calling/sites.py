@@ -1,6 +1,5 @@
 """From evidence to calls: reads and sites of a contig, and what only the whole run can say."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -175,43 +174,3 @@ def _filter(evidence: Evidence, tested: Bool) -> npt.NDArray[np.str_]:
     reasons[evidence.n_control == 0] = "NO_CONTROL"
     reasons[tested] = "PASS"
     return reasons
-
-
-def finish_sites(sites: Sequence[SiteCalls]) -> list[SiteCalls]:
-    """Adjust p-values over the run and mark the peaks; contigs in, contigs out, in order."""
-    p = np.concatenate([np.zeros(0), *(one["pvalue"] for one in sites)])
-    adjusted = benjamini_hochberg(p)
-    ends = np.cumsum([len(one) for one in sites])
-    parts = np.split(adjusted, ends[:-1]) if len(sites) else []
-    return [finish_contig(one, padj) for one, padj in zip(sites, parts, strict=True)]
-
-
-def finish_contig(sites: SiteCalls, padj: npt.NDArray[np.float64]) -> SiteCalls:
-    """Add to a contig's sites what the whole run decides: adjusted p-values, and the peaks they make."""
-    return sites.replace(padj=padj, is_peak=_peaks(sites, padj))
-
-
-def benjamini_hochberg(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return adjusted p-values; NaN (not tested) does not count and stays NaN."""
-    adjusted = np.full(len(p), np.nan)
-    tested = np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    n = len(order)
-    ratio = p[order] * n / np.arange(1, n + 1)
-    adjusted[order] = np.minimum(1, np.minimum.accumulate(ratio[::-1])[::-1])
-    return adjusted
-
-
-def _peaks(sites: SiteCalls, padj: npt.NDArray[np.float64]) -> Bool:
-    """Mark one position per event: best significant position first, neighbours are absorbed."""
-    position, is_peak = sites["position"], np.zeros(len(sites), np.bool_)
-    significant = np.flatnonzero(np.nan_to_num(padj, nan=1.0) < SIGNIFICANT)
-    order = significant[np.argsort(-sites["score"][significant], kind="stable")]
-    free = np.ones(len(sites), np.bool_)
-    for i in order:
-        if not free[i]:
-            continue
-        near = slice(*np.searchsorted(position, [position[i] - SMEAR, position[i] + SMEAR + 1]))
-        free[near] = False
-        is_peak[i] = True
-    return is_peak

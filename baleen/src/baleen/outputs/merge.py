@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from baleen.calling import SIGNIFICANT, benjamini_hochberg, finish_contig
+from baleen.calling import SIGNIFICANT, benjamini_hochberg, candidates, event_limit, finish_contig
 from baleen.data import SITE_COLUMNS, SiteCalls
 from baleen.outputs.site_table import write_site_table
 from baleen.outputs.slices import Slice
@@ -33,15 +33,19 @@ def merge_sites(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> 
     comments
         Facts that hold for the whole table.
     """
-    p_values = [sites["pvalue"] for sites in _sites(slices)]
-    adjusted = benjamini_hochberg(np.concatenate([np.zeros(0), *p_values]))
-    ends = np.cumsum([len(p) for p in p_values], dtype=np.int64)
+    p_values, candidate_p = [np.zeros(0)], [np.zeros(0)]
+    for sites in _sites(slices):
+        p_values.append(sites["pvalue"])
+        candidate_p.append(sites["pvalue"][candidates(sites)])
+    adjusted = benjamini_hochberg(np.concatenate(p_values))
+    limit = event_limit(np.concatenate(candidate_p), int(np.sum(~np.isnan(adjusted))))
+    ends = np.cumsum([len(p) for p in p_values[1:]], dtype=np.int64)
     n_peaks = 0
 
     def finished() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
         nonlocal n_peaks
         for sites, end in zip(_sites(slices), ends, strict=True):
-            complete = finish_contig(sites, adjusted[end - len(sites) : end])
+            complete = finish_contig(sites, adjusted[end - len(sites) : end], limit)
             n_peaks += int(complete["is_peak"].sum())
             yield complete.columns
 

@@ -1,0 +1,96 @@
+"""What the whole run decides: adjusted p-values, and which positions are events.
+
+An event is one modified base; its evidence spreads over several positions. A false discovery
+rate over positions says little of events, because a strong event brings many true positions into
+the count: so the rate of events is held on its own, over one candidate position per event.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from baleen.data import Bool, SiteCalls
+
+SIGNIFICANT = 0.05
+"""False discovery rate, of positions (``padj``) and of events (``is_peak``)."""
+
+SMEAR = 2
+"""An event absorbs candidates this many positions away: true sites are often 3 apart."""
+
+CANDIDATE_P = 0.05
+"""Positions above it are never events."""
+
+LEAST_POSTERIOR = 0.05
+"""Below it a position is the shoulder of an event nearby."""
+
+
+def finish_sites(sites: Sequence[SiteCalls]) -> list[SiteCalls]:
+    """Adjust p-values over the run and mark the events; contigs in, contigs out, in order."""
+    p = np.concatenate([np.zeros(0), *(one["pvalue"] for one in sites)])
+    adjusted = benjamini_hochberg(p)
+    candidate_p = np.concatenate([np.zeros(0), *(one["pvalue"][candidates(one)] for one in sites)])
+    limit = event_limit(candidate_p, int(np.sum(~np.isnan(p))))
+    ends = np.cumsum([len(one) for one in sites])
+    parts = np.split(adjusted, ends[:-1]) if len(sites) else []
+    return [finish_contig(one, padj, limit) for one, padj in zip(sites, parts, strict=True)]
+
+
+def finish_contig(sites: SiteCalls, padj: npt.NDArray[np.float64], limit: float) -> SiteCalls:
+    """Add to a contig's sites what the whole run decides.
+
+    Parameters
+    ----------
+    sites
+        Sites of one contig.
+    padj
+        Adjusted p-values, float64, one per site.
+    limit
+        Largest p-value of an event, from `event_limit`.
+    """
+    is_significant = np.nan_to_num(padj, nan=1.0) < SIGNIFICANT
+    is_event = candidates(sites) & (np.nan_to_num(sites["pvalue"], nan=1.0) <= limit)
+    return sites.replace(padj=padj, is_peak=is_event & is_significant)
+
+
+def benjamini_hochberg(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return adjusted p-values; NaN (not tested) does not count and stays NaN."""
+    adjusted = np.full(len(p), np.nan)
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    n = len(order)
+    ratio = p[order] * n / np.arange(1, n + 1)
+    adjusted[order] = np.minimum(1, np.minimum.accumulate(ratio[::-1])[::-1])
+    return adjusted
+
+
+def event_limit(candidate_p: npt.NDArray[np.float64], n_tested: int) -> float:
+    """Return the largest p-value at which the false discovery rate of events holds, -1 if at none.
+
+    Parameters
+    ----------
+    candidate_p
+        p-values of all candidates of the run, float64.
+    n_tested
+        Positions tested in the run. At most ``n_tested * p`` of them lie below ``p`` by chance,
+        and no more candidates than that.
+    """
+    p = np.sort(candidate_p)
+    holds = np.flatnonzero(p * n_tested <= SIGNIFICANT * np.arange(1, len(p) + 1))
+    return float(p[holds[-1]]) if len(holds) else -1.0
+
+
+def candidates(sites: SiteCalls) -> Bool:
+    """Mark one position per possible event: the best score first, its neighbours are absorbed."""
+    position, is_candidate = sites["position"], np.zeros(len(sites), np.bool_)
+    p = np.nan_to_num(sites["pvalue"], nan=1.0)
+    possible = np.flatnonzero((p < CANDIDATE_P) & (sites["position_posterior"] >= LEAST_POSTERIOR))
+    order = possible[np.argsort(-sites["score"][possible], kind="stable")]
+    free = np.ones(len(sites), np.bool_)
+    for i in order:
+        if not free[i]:
+            continue
+        near = slice(*np.searchsorted(position, [position[i] - SMEAR, position[i] + SMEAR + 1]))
+        free[near] = False
+        is_candidate[i] = True
+    return is_candidate
