@@ -6,6 +6,7 @@ use krill_signal::{Error, Ragged, Result};
 use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 
+use crate::detached::detached;
 use crate::value_error;
 
 /// `krill.Ragged`.
@@ -97,7 +98,7 @@ pub(crate) fn align_batch<'py>(
     let reference = reference.as_slice()?;
     let levels = model.level_mean.as_slice()?;
     let model = PoreModel::new(model.kmer_size, model.center, levels, model.noise_pa).map_err(value_error)?;
-    let found = py.detach(|| align::align_batch(&reads, reference, &model, settings)).map_err(value_error)?;
+    let found = detached(py, || align::align_batch(&reads, reference, &model, settings)).map_err(value_error)?;
     Ok(columns(py, found))
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "PyO3 hands arrays over by value")]
 
+use crate::detached::detached;
 use crate::value_error;
 use krill_signal::dtw::{self, Cost, Options, Positions, Role, Run};
 use krill_signal::{Isa, Ragged};
@@ -46,7 +47,7 @@ fn dtw_pairwise<'py>(
     setup: &DtwSetup,
 ) -> PyResult<Floats<'py>> {
     let signals = rows(values.as_slice()?, offsets.as_slice()?)?;
-    let distances = py.detach(|| dtw::pairwise(&signals, setup.options, setup.run)).map_err(value_error)?;
+    let distances = detached(py, || dtw::pairwise(&signals, setup.options, setup.run)).map_err(value_error)?;
     Ok(distances.into_pyarray(py))
 }
 
@@ -60,7 +61,7 @@ fn dtw_cross<'py>(
     let queries = rows(a.0.as_slice()?, a.1.as_slice()?)?;
     let candidates = rows(b.0.as_slice()?, b.1.as_slice()?)?;
     let distances =
-        py.detach(|| dtw::cross(&queries, &candidates, setup.options, setup.run)).map_err(value_error)?;
+        detached(py, || dtw::cross(&queries, &candidates, setup.options, setup.run)).map_err(value_error)?;
     Ok(distances.into_pyarray(py))
 }
 
@@ -93,7 +94,7 @@ fn dtw_coordinate<'py>(
 ) -> PyResult<Floats<'py>> {
     let positions = positions(&signal, &intervals)?;
     let is_landmark = is_landmark.as_slice()?;
-    let found = py.detach(|| dtw::coordinates(positions, is_landmark, setup.run)).map_err(value_error)?;
+    let found = detached(py, || dtw::coordinates(positions, is_landmark, setup.run)).map_err(value_error)?;
     Ok(found.into_pyarray(py))
 }
 

@@ -4,6 +4,7 @@
 //! detaches from the interpreter, computes, and returns flat arrays.
 
 mod align;
+mod detached;
 mod dtw;
 mod grid;
 mod map;
@@ -24,6 +25,7 @@ fn value_error(error: krill_signal::Error) -> PyErr {
 fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("PanicException", module.py().get_type::<PanicException>())?;
+    module.add_function(wrap_pyfunction!(detached::detached_seconds, module)?)?;
     dtw::register(module)?;
     module.add_function(wrap_pyfunction!(align::align_batch, module)?)?;
     module.add_function(wrap_pyfunction!(signal_codec::decode_svb_zd, module)?)?;

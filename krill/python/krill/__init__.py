@@ -3,7 +3,7 @@
 Arrays in, arrays out. Knows reads and signals, nothing of modification calling.
 """
 
-from krill._krill import PanicException, __version__
+from krill._krill import PanicException, __version__, detached_seconds
 from krill.align import align
 from krill.devices import Device, devices
 from krill.dtw import (
@@ -39,6 +39,7 @@ __all__ = [
     "SignalWindows",
     "WindowRoles",
     "__version__",
+    "detached_seconds",
     "devices",
     "dtw_coordinate",
     "dtw_cross",

@@ -21,6 +21,7 @@ __all__ = [
     "align_batch",
     "available_threads",
     "decode_svb_zd",
+    "detached_seconds",
     "dtw_coordinate",
     "dtw_cross",
     "dtw_definition",
@@ -81,6 +82,9 @@ def align_batch(
 
 def decode_svb_zd(data: bytes) -> npt.NDArray[np.int16]:
     """Return the int16 samples of one `svb-zd` compressed signal."""
+
+def detached_seconds() -> float:
+    """Return the CPU seconds that the calling thread has spent in the engine, detached from Python."""
 
 def mixture_evidence(
     values: _F32,

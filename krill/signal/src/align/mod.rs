@@ -157,18 +157,23 @@ pub fn align_batch(
         (read, slot, outcome)
     });
     let slots = Mutex::new(slots);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(settings.threads)
-        .build()
-        .map_err(|error| Error::Argument { name: "threads", problem: error.to_string() })?;
-    pool.broadcast(|_| {
+    let work = || {
         let mut arena = Arena::default();
         loop {
             let next = slots.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((read, slot, outcome)) = next else { break };
             *outcome = context.align(read, &mut arena, slot);
         }
-    });
+    };
+    if settings.threads == 1 {
+        work(); // in the caller's thread: it may be one of many
+    } else {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(settings.threads)
+            .build()
+            .map_err(|error| Error::Argument { name: "threads", problem: error.to_string() })?;
+        pool.broadcast(|_| work());
+    }
     gather(rows, &capacity, outcomes)
 }
 
