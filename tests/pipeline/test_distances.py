@@ -7,6 +7,7 @@ import pytest
 
 import krill
 from baleen import _dtw
+from baleen.crew import Clock, Crew
 from baleen.data import ReadIndex, SignalPileup
 from baleen.distances import MOST_LANDMARKS, choose_landmarks, distances
 
@@ -62,7 +63,16 @@ def test_labels_change_no_bit():
     pileup = pileup_of(np.random.default_rng(2), 30, 2)
     relabelled = dataclasses.replace(pileup.reads, is_native=~pileup.reads.is_native)
     expected = distances(pileup)
-    got = distances(dataclasses.replace(pileup, reads=relabelled), threads=2)
+    got = distances(dataclasses.replace(pileup, reads=relabelled))
+    assert np.array_equal(expected.base_coordinate, got.base_coordinate)
+    assert np.array_equal(expected.window_coordinate, got.window_coordinate)
+
+
+def test_blocks_of_positions_change_no_bit(monkeypatch):
+    pileup = pileup_of(np.random.default_rng(6), 12, 9)
+    expected = distances(pileup)
+    monkeypatch.setattr("baleen.distances.BLOCK_POSITIONS", 4)
+    got = distances(pileup, each=Clock(Crew(2)).each)
     assert np.array_equal(expected.base_coordinate, got.base_coordinate)
     assert np.array_equal(expected.window_coordinate, got.window_coordinate)
 

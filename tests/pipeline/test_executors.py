@@ -2,11 +2,15 @@
 
 import os
 import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from baleen.executors import Layout, Lost, plan_layout, run_items
+from baleen.crew import Clock, Crew, crew_of
+from baleen.errors import OutputError, UsageError
+from baleen.executors import Layout, LocalWorkers, Lost, plan_layout
 
 
 def square(item: int) -> int:
@@ -30,41 +34,100 @@ def always_die_on_two(item: int) -> int:
 
 def fail(item: int) -> int:
     message = f"item {item}"
-    raise RuntimeError(message)
+    raise OSError(message)
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_every_item_has_one_outcome(processes: int) -> None:
-    assert dict(run_items(square, range(6), processes)) == {i: i * i for i in range(6)}
+def fill_disk(item: int) -> int:
+    message = "the disk is full"
+    raise OutputError(message, hint="--resume")
+
+
+def sum_of_parts(item: int) -> int:
+    return sum(Clock(crew_of(2)).each(square, range(item)))
+
+
+def outcomes(function: Callable[[Any], Any], items: Sequence[Any], layout: str) -> dict[Any, Any]:
+    with LocalWorkers(plan_layout(layout, 0, len(items))) as workers:
+        return dict(workers.run(function, items))
+
+
+@pytest.mark.parametrize("layout", ["0x1", "0x2", "1x2", "2x1"])
+def test_every_item_has_one_outcome(layout: str) -> None:
+    assert outcomes(square, range(6), layout) == {i: i * i for i in range(6)}
+
+
+@pytest.mark.parametrize("layout", ["0x2", "1x2"])
+def test_items_share_the_crew_of_their_process(layout: str) -> None:
+    assert outcomes(sum_of_parts, range(20), layout) == {i: sum(k * k for k in range(i)) for i in range(20)}
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_once_costs_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", ["1x2", "2x1"])
+def test_a_worker_that_dies_once_costs_nothing(tmp_path: Path, layout: str) -> None:
     items = [(i, str(tmp_path)) for i in range(5)]
-    assert sorted(outcome for _, outcome in run_items(die_once, items, 2)) == list(range(5))
+    assert sorted(outcomes(die_once, items, layout).values()) == list(range(5))
 
 
 @pytest.mark.slow
-def test_an_item_that_kills_its_worker_is_given_up_alone() -> None:
-    outcomes = dict(run_items(always_die_on_two, range(5), 2))
-    assert isinstance(outcomes.pop(2), Lost)
-    assert outcomes == {i: i for i in (0, 1, 3, 4)}
+@pytest.mark.parametrize("layout", ["1x2", "2x1"])
+def test_an_item_that_kills_its_worker_is_given_up_alone(layout: str) -> None:
+    found = outcomes(always_die_on_two, range(5), layout)
+    assert isinstance(found.pop(2), Lost)
+    assert found == {i: i for i in (0, 1, 3, 4)}
 
 
-def test_an_exception_of_the_work_reaches_the_caller() -> None:
-    with pytest.raises(RuntimeError, match="item [01]"):
-        list(run_items(fail, [0, 1], 2))
+@pytest.mark.parametrize("layout", ["0x1", "0x2", "2x1"])
+def test_an_exception_of_the_work_reaches_the_caller(layout: str) -> None:
+    with pytest.raises(OSError, match="item [01]"):
+        outcomes(fail, [0, 1], layout)
+
+
+def test_an_exception_keeps_its_exit_code_on_the_way_from_a_worker() -> None:
+    with pytest.raises(OutputError, match="the disk is full\nhint: --resume") as raised:
+        outcomes(fill_disk, [0], "1x1")
+    assert raised.value.exit_code == 5
+
+
+def test_workers_serve_two_steps() -> None:
+    with LocalWorkers(Layout(1, 1)) as workers:
+        first, second = (sorted(out for _, out in workers.run(os.getpgid, [0])) for _ in range(2))
+    assert first == second
 
 
 @pytest.mark.parametrize(
-    ("threads", "n_items", "expected"),
+    ("asked", "threads", "n_items", "expected"),
     [
-        (1, 10, Layout(1, 1)),
-        (2, 10, Layout(2, 1)),
-        (4, 2, Layout(2, 2)),
-        (2, 0, Layout(1, 2)),
-        (8, 3, Layout(3, 2)),
+        ("auto", 1, 10, Layout(0, 1)),
+        ("auto", 2, 10, Layout(1, 2)),
+        ("auto", 16, 100, Layout(4, 4)),
+        ("auto", 16, 2, Layout(2, 8)),
+        ("auto", 2, 0, Layout(1, 2)),
+        ("3x5", 0, 1, Layout(3, 5)),
+        ("0x2", 0, 9, Layout(0, 2)),
     ],
 )
-def test_few_items_get_many_threads_each(threads: int, n_items: int, expected: Layout) -> None:
-    assert plan_layout(threads, n_items) == expected
+def test_few_items_get_many_threads_each(asked: str, threads: int, n_items: int, expected: Layout) -> None:
+    assert plan_layout(asked, threads, n_items) == expected
+
+
+@pytest.mark.parametrize("asked", ["4", "2x0", "axb", "-1x2"])
+def test_a_layout_that_is_none_is_refused(asked: str) -> None:
+    with pytest.raises(UsageError, match="PxT"):
+        plan_layout(asked, 0, 1)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_crew_gives_outcomes_in_order_and_counts_their_stage(threads: int) -> None:
+    clock = Clock(Crew(threads))
+    with clock.stage("whole"):
+        assert list(clock.each(square, range(50), "part")) == [i * i for i in range(50)]
+        assert list(clock.each(square, range(3))) == [0, 1, 4]
+    assert set(clock.seconds) == {"whole", "part"}
+    assert all(value >= 0 for seconds in clock.seconds.values() for value in seconds)
+
+
+def test_a_stopped_crew_takes_no_more_work() -> None:
+    crew = Crew(2)
+    crew.stop()
+    with pytest.raises(KeyboardInterrupt):
+        list(Clock(crew).each(square, range(3)))

@@ -56,9 +56,9 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stop:
         click.echo("stopped; finished contigs are kept: the same command with --resume goes on", err=True)
-        sys.exit(130)
+        sys.exit(143 if isinstance(stop, Terminated) else 130)
     except BrokenPipeError:
         sys.exit(141)  # the reader of our stdout went away: say nothing, as every filter does
     except Exception as error:
@@ -72,7 +72,7 @@ def main() -> NoReturn:
 
 def _exit_code(error: Exception) -> int | None:
     """Return the exit code of an error that is meant for the user, None for a bug."""
-    from baleen.errors import BaleenError
+    from baleen.errors import BaleenError, Terminated
     from krill.errors import DeviceError, FormatError, KrillError
 
     if isinstance(error, BaleenError):

@@ -152,6 +152,7 @@ class RunConfig(Section):
     """How the run is carried out; none of it can change a result."""
 
     threads: int = setting(0, "cores to use; 0 = all this job may use", minimum=0)
+    layout: str = setting("auto", "worker processes and threads in each, as PxT; 0xT: no workers")
     device: str = setting("auto", "cpu, cuda:0, ... or auto")
     gpu_memory_limit: int | None = setting(None, "bytes of GPU memory for all workers together", minimum=1)
 

@@ -5,21 +5,28 @@ import hashlib
 import numpy as np
 
 import krill
+from baleen.crew import Each
 from baleen.data import F32, I64, Bool, Distances, SignalPileup
 
 MOST_LANDMARKS = 128
 """Windows of a position that span its space; more cost time and hardly move the axis."""
 
 
-def distances(pileup: SignalPileup, *, threads: int = 1, device: str = "cpu") -> Distances:
+BLOCK_POSITIONS = 64
+"""Positions that are computed as one piece of work: tens of milliseconds."""
+
+
+def distances(pileup: SignalPileup, *, device: str = "cpu", each: Each = map) -> Distances:
     """Return where each window lies along the main direction of its position's DTW distances.
 
     Parameters
     ----------
     pileup
         Windows of one contig; every window has at least one sample.
-    threads, device
-        Where to compute; neither changes the result.
+    device
+        Where to compute.
+    each
+        Carries out the blocks of positions. Neither changes the result.
 
     Returns
     -------
@@ -28,19 +35,25 @@ def distances(pileup: SignalPileup, *, threads: int = 1, device: str = "cpu") ->
 
     Notes
     -----
-    Nothing here looks at ``is_native`` or ``fold``: relabelled reads keep their coordinates. The
-    engine holds one position per thread in memory, so a contig needs no cutting into blocks.
+    Nothing here looks at ``is_native`` or ``fold``: relabelled reads keep their coordinates.
     """
     landmarks = choose_landmarks(pileup)
+    step = BLOCK_POSITIONS if device == "cpu" else max(1, len(pileup.position))  # a GPU wants it all
+    starts = range(0, len(pileup.position), step)
+    blocks = [pileup.window_offsets[start : start + step + 1] for start in starts]
 
-    def coordinate(start: I64, end: I64) -> F32:
-        windows = krill.SignalWindows(pileup.signal, start, end, pileup.window_offsets)
-        return krill.dtw_coordinate(windows, landmarks, threads=threads, device=device)
+    def coordinates(block: I64) -> tuple[F32, F32]:
+        rows = slice(block[0], block[-1])
 
-    return Distances(
-        base_coordinate=coordinate(pileup.base_start, pileup.base_end),
-        window_coordinate=coordinate(pileup.window_start, pileup.window_end),
-    )
+        def along(start: I64, end: I64) -> F32:
+            windows = krill.SignalWindows(pileup.signal, start[rows], end[rows], block - block[0])
+            return krill.dtw_coordinate(windows, landmarks[rows], device=device)
+
+        return along(pileup.base_start, pileup.base_end), along(pileup.window_start, pileup.window_end)
+
+    none = np.zeros(0, np.float32)
+    base, window = zip((none, none), *each(coordinates, blocks), strict=True)
+    return Distances(base_coordinate=np.concatenate(base), window_coordinate=np.concatenate(window))
 
 
 def choose_landmarks(pileup: SignalPileup) -> Bool:

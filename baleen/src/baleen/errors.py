@@ -1,7 +1,7 @@
 """What can go wrong, as a tree: one class per exit code.
 
 BaleenError 1 · UsageError 2 · InputError 3 (MismatchError 3) · ResumeError 4 · OutputError 5 ·
-PartialError 6
+PartialError 6; ended from outside: KeyboardInterrupt 130 (Ctrl-C), Terminated 143
 """
 
 from pathlib import Path
@@ -61,3 +61,7 @@ class PartialError(BaleenError):
     """The run finished, but some contigs failed; the message lists them."""
 
     exit_code = 6
+
+
+class Terminated(KeyboardInterrupt):  # noqa: N818  # not an error: somebody wants it
+    """The run was told to end (SIGTERM), as batch systems do at the time limit."""

@@ -59,14 +59,13 @@ def estimate(plan: Plan, layout: Layout) -> Estimate:
     tasks = [task for group in plan.groups for task in group.tasks]
     cpu_s = sum(_cpu_seconds(task, spb) for task in tasks)
     longest_s = max((_cpu_seconds(task, spb) for task in tasks), default=0.0)
-    cores = layout.processes * layout.threads
     needs = sorted((_bytes(task, spb) for task in tasks), reverse=True)
-    workers = needs[: layout.processes]
+    n_in_hand = max(1, layout.processes) * layout.in_hand
     pairs = sum(task.length_bp * sum(task.n_reads) for task in tasks)
     return Estimate(
-        seconds=_START_S + max(cpu_s / cores, longest_s / layout.threads),
-        worker_bytes=_BASE_BYTES + (workers[0] if workers else 0),
-        total_bytes=_BASE_BYTES * (1 + layout.processes) + sum(workers),
+        seconds=_START_S + max(cpu_s / layout.cores, longest_s / layout.threads),
+        worker_bytes=_BASE_BYTES + sum(needs[: layout.in_hand]),
+        total_bytes=_BASE_BYTES * (1 + layout.processes) + sum(needs[:n_in_hand]),
         disk_bytes=pairs * _DISK_PER_READ_POSITION,
     )
 

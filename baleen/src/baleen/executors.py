@@ -1,20 +1,36 @@
-"""Where work items run: in this process, or in spawned worker processes that may die."""
+"""Where work items run: in this process, or in worker processes that may die."""
 
 import multiprocessing
 import os
+import pickle
+import re
+import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_connections
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from baleen.console import LOG
+from baleen.crew import stop_crews
+from baleen.errors import UsageError
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
-_MAX_DEATHS = 2
+IN_HAND = 2
+"""Items that a process of several threads has in hand: while one is in a serial part, the other is not."""
+
+THREADS_PER_PROCESS = 4
+"""More share one interpreter lock to no use, unless there are too few items for more processes."""
+
+_MAX_DEATHS = 3
+_STOP_S = 5.0
 
 
 class Lost(NamedTuple):
@@ -23,11 +39,43 @@ class Lost(NamedTuple):
     reason: str
 
 
+class Workers(Protocol):
+    """Whatever carries out work items."""
+
+    @property
+    def description(self) -> str:
+        """What they are, for the record."""
+
+    def run(
+        self, function: Callable[[Item], Outcome], items: Sequence[Item]
+    ) -> Iterator[tuple[Item, Outcome | Lost]]:
+        """Yield ``(item, outcome)`` as items finish; an exception of the work is raised here."""
+
+
 class Layout(NamedTuple):
-    """Worker processes, and threads of the engine in each."""
+    """Worker processes, 0 = the work is done in the main process; threads in each."""
 
     processes: int
     threads: int
+
+    @property
+    def cores(self) -> int:
+        """Cores in use."""
+        return max(1, self.processes) * self.threads
+
+    @property
+    def in_hand(self) -> int:
+        """Items that each process has in hand."""
+        return min(self.threads, IN_HAND)
+
+    @property
+    def text(self) -> str:
+        """What to tell the user."""
+        where = f"{self.processes} worker(s) of" if self.processes else "no workers,"
+        return f"{where} {self.threads} thread(s)"
+
+    def __str__(self) -> str:
+        return f"{self.processes}x{self.threads}"
 
 
 def usable_cores() -> int:
@@ -41,113 +89,218 @@ def usable_cores() -> int:
     return cores
 
 
-def plan_layout(threads: int, n_items: int) -> Layout:
-    """Share ``threads`` cores (0 = all usable) among processes; few items get many threads each."""
-    cores = threads or usable_cores()
-    processes = max(1, min(cores, n_items))
-    return Layout(processes, max(1, cores // processes))
+def plan_layout(asked: str, threads: int, n_items: int) -> Layout:
+    """Return the layout that was asked for (``PxT``), or choose one (``auto``).
 
+    Parameters
+    ----------
+    asked
+        ``auto`` or ``PxT``.
+    threads
+        Cores to share out by ``auto``; 0 = all usable.
+    n_items
+        Work items there are: a process without one would idle, so few items get many threads each.
 
-def run_items(
-    function: Callable[[Item], Outcome], items: Sequence[Item], processes: int
-) -> Iterator[tuple[Item, Outcome | Lost]]:
-    """Yield ``(item, outcome)`` as items finish.
-
-    With one process the work is done here. Otherwise workers are spawned (never forked: the
-    engine's and the signal libraries' threads do not survive a fork). If a worker dies, the pool
-    is rebuilt, unfinished items are submitted again, and those that were running are tried one at
-    a time, so that the one at fault is found: it is given up after two deaths.
+    Raises
+    ------
+    UsageError
+        If the layout cannot be read.
     """
-    if processes == 1 or len(items) <= 1:
-        for item in items:
-            yield item, function(item)
-        return
-    yield from _Pool(function, processes).run(items)
+    if asked != "auto":
+        numbers = re.fullmatch(r"(\d+)x([1-9]\d*)", asked)
+        if numbers is None:
+            message = f"--layout: {asked!r} is neither auto nor PxT, P processes of T threads"
+            raise UsageError(message, hint="--layout 4x4; 0x4 works in the main process alone")
+        return Layout(int(numbers[1]), int(numbers[2]))
+    cores = threads or usable_cores()
+    if cores == 1:
+        return Layout(0, 1)
+    processes = max(1, min(cores // THREADS_PER_PROCESS, n_items))
+    return Layout(processes, cores // processes)
 
 
-class _Pool(Generic[Item, Outcome]):
-    """A process pool that outlives its workers."""
+class LocalWorkers:
+    """Processes and threads of the machine; a context, at whose end they are gone.
 
-    def __init__(self, function: Callable[[Item], Outcome], processes: int) -> None:
-        self.function, self.processes = function, processes
+    Workers are spawned, never forked: the engine's and the signal libraries' threads do not survive
+    a fork. If one dies, its items are tried again alone at the end, so that the one at fault is
+    found and given up; the others go on.
+    """
 
-    def run(self, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome | Lost]]:
-        """Yield outcomes; while workers die, go on with what is left."""
-        waiting = list(items)
-        while waiting:
-            suspects: list[Item] = []
-            settled: set[int] = set()
-            for item, outcome in self._run_together(waiting, suspects):
-                settled.add(id(item))
-                yield item, outcome
-            yield from self._run_alone(suspects)
-            settled.update(id(item) for item in suspects)
-            waiting = [item for item in waiting if id(item) not in settled]
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._processes: list[_Process] = []
 
-    def _run_together(self, items: Sequence[Item], suspects: list[Item]) -> Iterator[tuple[Item, Outcome]]:
-        """Yield outcomes until all are done or a worker dies; then fill ``suspects``."""
-        with self._executor(self.processes) as executor:
-            queue = iter(items)
-            running: dict[Future[Outcome], Item] = {}
+    @property
+    def description(self) -> str:
+        """The layout."""
+        return str(self.layout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            process.stop()
+        for process in self._processes:
+            process.join()
+
+    def run(
+        self, function: Callable[[Item], Outcome], items: Sequence[Item]
+    ) -> Iterator[tuple[Item, Outcome | Lost]]:
+        """Yield ``(item, outcome)`` as items finish; an exception of the work is raised here."""
+        if self.layout.processes:
+            return self._run_in_processes(function, items)
+        if self.layout.threads == 1:
+            return ((item, function(item)) for item in items)
+        return self._run_in_threads(function, items)
+
+    def _run_in_threads(
+        self, function: Callable[[Item], Outcome], items: Sequence[Item]
+    ) -> Iterator[tuple[Item, Outcome]]:
+        with ThreadPoolExecutor(self.layout.in_hand, "items") as drivers:
+            running = {drivers.submit(function, item): item for item in items}
             try:
-                for item in queue:
-                    running[executor.submit(self.function, item)] = item
-                    if len(running) > self.processes:
-                        yield from self._collect(running)
                 while running:
-                    yield from self._collect(running)
-            except BrokenProcessPool:
-                suspects.extend(running.values())
-                LOG.warning("a worker process died; %d work items are tried again alone", len(suspects))
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        yield running.pop(future), future.result()
             except BaseException:
-                executor.shutdown(wait=False, cancel_futures=True)
+                drivers.shutdown(wait=False, cancel_futures=True)
+                stop_crews()
                 raise
 
-    @staticmethod
-    def _collect(running: "dict[Future[Outcome], Item]") -> Iterator[tuple[Item, Outcome]]:
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            if isinstance(future.exception(), BrokenProcessPool):
-                continue
-            item = running.pop(future)
-            yield item, future.result()
-        if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
-            message = "a worker died"
-            raise BrokenProcessPool(message)
-
-    def _run_alone(self, suspects: Sequence[Item]) -> Iterator[tuple[Item, Outcome | Lost]]:
+    def _run_in_processes(
+        self, function: Callable[[Item], Outcome], items: Sequence[Item]
+    ) -> Iterator[tuple[Item, Outcome | Lost]]:
+        suspects: list[Item] = []
+        yield from self._run_together(function, deque(items), suspects)
         for item in suspects:
-            deaths = 1
-            while True:
+            yield item, self._run_alone(function, item)
+
+    def _run_together(
+        self, function: Callable[[Item], Outcome], waiting: "deque[Item]", suspects: list[Item]
+    ) -> Iterator[tuple[Item, Outcome]]:
+        """Yield outcomes; items whose worker died go to ``suspects``."""
+        while waiting or any(process.in_hand for process in self._processes):
+            self._hand_out(function, waiting)
+            busy = {process.connection: process for process in self._processes if process.in_hand}
+            for connection in wait_for_connections(list(busy)):
+                process = busy[connection]  # type: ignore[index]  # only connections were given
                 try:
-                    with self._executor(1) as executor:
-                        outcome = executor.submit(self.function, item).result()
-                except BrokenProcessPool:
-                    deaths += 1
-                    if deaths <= _MAX_DEATHS:
-                        continue
-                    yield item, Lost(f"its worker process died {deaths} times (out of memory, or a crash)")
-                    break
-                yield item, outcome
-                break
+                    yield process.receive()
+                except _DeathError:
+                    suspects.extend(process.in_hand.values())
+                    LOG.warning(
+                        "a worker process died; %d work items are tried again alone", len(process.in_hand)
+                    )
+                    self._remove(process)
 
-    def _executor(self, processes: int) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            processes, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
-        )
+    def _hand_out(self, function: Callable[[Item], Outcome], waiting: "deque[Item]") -> None:
+        while len(self._processes) < min(self.layout.processes, len(waiting)):
+            self._processes.append(_Process(self.layout.in_hand))
+        for depth in range(self.layout.in_hand):
+            for process in self._processes:
+                if waiting and len(process.in_hand) <= depth:
+                    process.give(function, waiting.popleft())
+
+    def _run_alone(self, function: Callable[[Item], Outcome], item: Item) -> Outcome | Lost:
+        for _ in range(_MAX_DEATHS - 1):
+            process = _Process(1)
+            self._processes.append(process)
+            process.give(function, item)
+            try:
+                return process.receive()[1]  # type: ignore[no-any-return]  # of this very item
+            except _DeathError:
+                continue
+            finally:
+                self._remove(process)
+        return Lost(f"its worker process died {_MAX_DEATHS} times (out of memory, or a crash)")
+
+    def _remove(self, process: "_Process") -> None:
+        self._processes.remove(process)
+        process.stop()
+        process.join()
 
 
-def _end_with_parent() -> None:
-    """End this worker when the main process ends, however that ended.
+class _DeathError(Exception):
+    """A worker process ended before its work did."""
 
-    A worker that outlives a killed run would hold its memory and go on writing slices.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
 
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
+class _Process:
+    """A worker process, seen from the main process."""
 
-    threading.Thread(target=watch, daemon=True).start()
+    def __init__(self, in_hand: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.in_hand: dict[int, Any] = {}
+        self._number = 0
+        self._process = context.Process(target=_serve, args=(theirs, in_hand), daemon=True)
+        self._process.start()
+        theirs.close()  # so that the worker's end closes with the worker
+
+    def give(self, function: Callable[[Any], Any], item: Any) -> None:
+        """Send an item."""
+        self._number += 1
+        self.in_hand[self._number] = item
+        with suppress(OSError):  # it has died: `receive` says so
+            self.connection.send((self._number, function, item))
+
+    def receive(self) -> tuple[Any, Any]:
+        """Return an item and its outcome; raise the exception of the work, or `_DeathError`."""
+        try:
+            number, outcome, error = self.connection.recv()
+        except (EOFError, OSError) as death:
+            raise _DeathError from death
+        item = self.in_hand.pop(number)
+        if error is not None:
+            raise error
+        return item, outcome
+
+    def stop(self) -> None:
+        """Tell it to end."""
+        self.connection.close()
+
+    def join(self) -> None:
+        """Wait until it has ended; not for long."""
+        self._process.join(_STOP_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+
+
+def _serve(connection: Connection, in_hand: int) -> None:
+    """Carry out items until the main process closes the connection, or is gone, however that ended."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # they reach the whole job; the main process decides
+        signal.signal(number, signal.SIG_IGN)
+    lock = threading.Lock()
+
+    def work(number: int, function: Callable[[Any], Any], item: Any) -> None:
+        outcome = error = None
+        try:
+            outcome = function(item)
+        except KeyboardInterrupt:
+            return  # told to end
+        except BaseException as caught:  # noqa: BLE001  # raised in the main process
+            error = _picklable(caught)
+        with lock:
+            connection.send((number, outcome, error))
+
+    drivers = ThreadPoolExecutor(in_hand, "items")
+    try:
+        while True:
+            drivers.submit(work, *connection.recv())
+    except (EOFError, OSError):
+        stop_crews()
+        drivers.shutdown(cancel_futures=True)
+
+
+def _picklable(error: BaseException) -> BaseException:
+    """Return the error, or one that says the same and survives the way to the main process."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001  # whatever a constructor raises
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

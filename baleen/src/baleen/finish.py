@@ -6,16 +6,19 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pysam
+
 from baleen import __version__, calling
 from baleen.calling import Evidence, RunModel
 from baleen.console import LOG, Progress
-from baleen.executors import Lost, plan_layout, run_items
+from baleen.crew import Clock, Crew, Seconds
+from baleen.executors import Lost, Workers
 from baleen.files import complete_file
 from baleen.manifest import RUN_NAME, parameter_hash, read_parameters, write_run
 from baleen.outputs.merge import SiteCounts, merge_sites
@@ -64,19 +67,28 @@ class RunSummary:
         ]
 
 
+Stages = dict[str, Seconds]
+
+
+def add_stages(total: Stages, more: Mapping[str, Iterable[float]]) -> None:
+    """Add the seconds of stages to a total."""
+    for stage, seconds in more.items():
+        total[stage] = total.get(stage, Seconds()).plus(Seconds(*seconds))
+
+
 def run_groups(
-    label: str, function: Callable[[Group], GroupOutcome], groups: Sequence[Group], processes: int
-) -> dict[str, float]:
-    """Carry out a step for every group; return seconds per stage."""
-    seconds: Counter[str] = Counter()
+    label: str, function: Callable[[Group], GroupOutcome], groups: Sequence[Group], workers: Workers
+) -> Stages:
+    """Carry out a step for every group; return what its stages took."""
+    stages: Stages = {}
     with Progress(label, sum(group.work for group in groups)) as progress:
-        for group, outcome in run_items(function, largest_first(groups), processes):
+        for group, outcome in workers.run(function, largest_first(groups)):
             if isinstance(outcome, Lost):
                 LOG.warning("%s: %s", ", ".join(task.contig for task in group.tasks), outcome.reason)
             else:
-                seconds.update(outcome.seconds)
+                add_stages(stages, outcome.seconds)
             progress.advance(group.work)
-    return dict(seconds)
+    return stages
 
 
 @dataclass
@@ -86,7 +98,7 @@ class _Scored:
     summaries: list[calling.Summary] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     read_status: Counter[str] = field(default_factory=Counter)
-    seconds: Counter[str] = field(default_factory=Counter)
+    stages: Stages = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path, groups: Sequence[Group]) -> "_Scored":
@@ -100,17 +112,19 @@ class _Scored:
             evidence = Slice(path)
             scored.failed.update(evidence.meta["failed"])
             scored.read_status.update(evidence.meta["read_status"])
-            scored.seconds.update(evidence.meta["seconds"])
+            add_stages(scored.stages, evidence.meta["seconds"])
             for name in evidence.tables():
                 scored.summaries.append(calling.summarise(Evidence.from_arrays(evidence.table(name))))
             evidence.close()
         return scored
 
 
-def finish(output_dir: Path, job: Job, plan: Plan, started: float) -> RunSummary:
+def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: float) -> RunSummary:
     """Learn across contigs, call them, merge the slices into the results."""
-    scored = _Scored.read(job.evidence_folder, plan.groups)
-    model = calling.fit_run(scored.summaries, job.config.calling)
+    clock = Clock(Crew(1))
+    with clock.stage("fit"):
+        scored = _Scored.read(job.evidence_folder, plan.groups)
+        model = calling.fit_run(scored.summaries, job.config.calling)
     for warning in model.warnings():
         LOG.warning("warning: %s", warning)
     _write_model(job.folder, model)
@@ -119,18 +133,11 @@ def finish(output_dir: Path, job: Job, plan: Plan, started: float) -> RunSummary
         plan.samples[0].bam[0], plan.contigs, {sample.name: sample.is_native for sample in plan.samples}
     )
     groups = [g for g in plan.groups if slice_path(job.evidence_folder, g.index, EVIDENCE).exists()]
-    layout = plan_layout(job.config.run.threads, len(groups))
-    scored.seconds.update(
-        run_groups("calling", partial(call_group, job, model, str(header)), groups, layout.processes)
-    )
-
-    def slices(kind: str) -> list[Path]:
-        paths = [slice_path(job.folder, group.index, kind) for group in groups]
-        return [path for path in paths if path.exists()]
-
-    sites = merge_sites(output_dir / SITES_NAME, slices(CALLS), _table_comments(parameters, plan))
-    if job.config.output.read_bam:
-        merge_bams(slices(READS), header, output_dir / READS_NAME)
+    called = run_groups("calling", partial(call_group, job, model, str(header)), groups, workers)
+    with clock.stage("merging"):
+        sites = _merge(output_dir, job, groups, header, _table_comments(parameters, plan))
+    add_stages(scored.stages, called)
+    add_stages(scored.stages, clock.seconds)
     summary = RunSummary(
         output_dir=output_dir,
         n_contigs=plan.n_contigs - len(scored.failed),
@@ -143,9 +150,9 @@ def finish(output_dir: Path, job: Job, plan: Plan, started: float) -> RunSummary
         "sites": sites._asdict(),
         "skipped_contigs": plan.skipped_contigs,
         "command": sys.argv,
-        "layout": layout._asdict(),
+        "layout": workers.description,
         "device": job.device,
-        "stage_seconds": {stage: round(seconds, 3) for stage, seconds in sorted(scored.seconds.items())},
+        "stage_seconds": _rounded(scored.stages),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "wall_seconds": round(time.time() - started, 3),
         "model": model.to_json(),
@@ -155,6 +162,26 @@ def finish(output_dir: Path, job: Job, plan: Plan, started: float) -> RunSummary
     if not (job.config.output.keep_intermediate or summary.failed):
         shutil.rmtree(job.folder)
     return summary
+
+
+def _merge(
+    output_dir: Path, job: Job, groups: Sequence[Group], header: pysam.AlignmentHeader, comments: list[str]
+) -> SiteCounts:
+    def slices(kind: str) -> list[Path]:
+        paths = [slice_path(job.folder, group.index, kind) for group in groups]
+        return [path for path in paths if path.exists()]
+
+    sites = merge_sites(output_dir / SITES_NAME, slices(CALLS), comments)
+    if job.config.output.read_bam:
+        merge_bams(slices(READS), header, output_dir / READS_NAME)
+    return sites
+
+
+def _rounded(stages: Stages) -> dict[str, dict[str, float]]:
+    return {
+        stage: {kind: round(value, 3) for kind, value in seconds._asdict().items()}
+        for stage, seconds in sorted(stages.items())
+    }
 
 
 def _write_model(folder: Path, model: RunModel) -> None:

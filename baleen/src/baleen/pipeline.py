@@ -14,9 +14,9 @@ from typing import Any
 import krill
 from baleen.config import Config
 from baleen.console import LOG
-from baleen.errors import InputError
+from baleen.errors import InputError, Terminated
 from baleen.estimate import estimate
-from baleen.executors import plan_layout
+from baleen.executors import LocalWorkers, plan_layout
 from baleen.finish import RunSummary, finish, run_groups
 from baleen.inputs import ReadSource, RunInputs, SampleFiles, open_run
 from baleen.manifest import (
@@ -93,23 +93,23 @@ def run(request: RunRequest) -> RunSummary | None:
     plan = Plan.of(inputs)
     plan.write(folder)
     groups = plan.groups if request.shard is None else shard_groups(plan.groups, *request.shard)
-    layout = plan_layout(config.run.threads, len(groups))
+    layout = plan_layout(config.run.layout, config.run.threads, len(groups))
     source = inputs.write(folder)
     job = Job(config, source, plan.chemistry, folder, folder, layout.threads, config.run.device)
     LOG.info(
-        "%d contigs in %d groups, %s; %d worker(s) x %d thread(s) on %s",
+        "%d contigs in %d groups, %s; %s on %s",
         sum(len(group.tasks) for group in groups), len(groups), plan.chemistry or "no signal",
-        *layout, config.run.device,
+        layout.text, config.run.device,
     )  # fmt: skip
-    with _ended_by_signals():
+    with _ended_by_signals(), LocalWorkers(layout) as workers:
         waiting = [group for group in groups if not _is_scored(folder, group)]
-        run_groups("scoring", partial(score_group, job), waiting, layout.processes)
+        run_groups("scoring", partial(score_group, job), waiting, workers)
         if request.shard is not None:
             LOG.info(
                 "shard %d of %d is done; when all are: baleen merge %s", *request.shard, request.output_dir
             )
             return None
-        return finish(request.output_dir, job, plan, started)
+        return finish(request.output_dir, job, plan, workers, started)
 
 
 def _open(request: RunRequest) -> tuple[Config, RunInputs]:
@@ -130,11 +130,11 @@ def dry_run(request: RunRequest) -> list[str]:
     plan = Plan.of(inputs)
     groups = plan.groups if request.shard is None else shard_groups(plan.groups, *request.shard)
     plan = replace(plan, groups=tuple(groups))
-    layout = plan_layout(config.run.threads, len(groups))
+    layout = plan_layout(config.run.layout, config.run.threads, len(groups))
     return [
         f"contigs: {plan.n_contigs} to call in {len(groups)} groups, {len(plan.skipped_contigs)} skipped",
         f"chemistry: {plan.chemistry or 'not needed without signal'}",
-        f"device: {config.run.device}; {layout.processes} worker(s) x {layout.threads} thread(s)",
+        f"device: {config.run.device}; {layout.text}",
         *estimate(plan, layout).lines(),
     ]
 
@@ -156,9 +156,11 @@ def merge(output_dir: Path, threads: int) -> RunSummary:
         problem = f"{len(contigs)} of {plan.n_contigs} contigs are not scored yet, such as {contigs[0]}"
         raise InputError(output_dir, problem, hint="run the missing shards: baleen run ... --shard i/n")
     config = replace(config, run=replace(config.run, threads=threads))
-    job = Job(config, ReadSource.of(folder, plan.samples), plan.chemistry, folder, folder, 1, "cpu")
-    with _ended_by_signals():
-        return finish(output_dir, job, plan, started)
+    layout = plan_layout(config.run.layout, config.run.threads, len(plan.groups))
+    source = ReadSource.of(folder, plan.samples)
+    job = Job(config, source, plan.chemistry, folder, folder, layout.threads, "cpu")
+    with _ended_by_signals(), LocalWorkers(layout) as workers:
+        return finish(output_dir, job, plan, workers, started)
 
 
 def aggregate(run_dir: Path, output_dir: Path, config: Config, *, is_forced: bool) -> RunSummary:
@@ -187,9 +189,10 @@ def aggregate(run_dir: Path, output_dir: Path, config: Config, *, is_forced: boo
     parameters = {**read_parameters(source_folder), **setting_parameters(config)}
     claim_folder(output_dir, folder, parameters, is_resumed=False, is_forced=is_forced)
     source = ReadSource.of(source_folder, plan.samples)
-    job = Job(config, source, plan.chemistry, source_folder, folder, 1, "cpu")
-    with _ended_by_signals():
-        return finish(output_dir, job, plan, started)
+    layout = plan_layout(config.run.layout, config.run.threads, len(plan.groups))
+    job = Job(config, source, plan.chemistry, source_folder, folder, layout.threads, "cpu")
+    with _ended_by_signals(), LocalWorkers(layout) as workers:
+        return finish(output_dir, job, plan, workers, started)
 
 
 def kept_config(run_dir: Path, changes: Mapping[str, Any]) -> Config:
@@ -243,7 +246,7 @@ def _ended_by_signals() -> Iterator[None]:
     """Let SIGTERM end the run as Ctrl-C does: workers stop, finished slices stay."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise Terminated
 
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,10 +1,10 @@
 """What a worker does with a group of contigs: score them, later call them. Files in, slices out."""
 
 import dataclasses
-import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ import krill
 from baleen import calling
 from baleen.calling import Evidence, RunModel
 from baleen.config import Config
-from baleen.data import U8, ReadCalls
+from baleen.crew import Clock, Seconds, crew_of
+from baleen.data import U8, ReadCalls, ReadIndex
 from baleen.distances import distances
 from baleen.error_pileup import error_pileup
 from baleen.errors import OutputError
@@ -42,8 +43,10 @@ class Job:
         Name of the shipped pore model, None without signal.
     evidence_folder, folder
         Where slices of evidence lie, where those of calls go.
-    threads, device
-        For the engine, in this worker.
+    threads
+        Of the crew of each process.
+    device
+        For the engine.
     """
 
     config: Config
@@ -59,20 +62,7 @@ class Job:
 class GroupOutcome:
     """What a worker tells the main process of a group: small, whatever the contigs' size."""
 
-    seconds: dict[str, float]
-
-
-class _Clock:
-    """Seconds per stage of this worker."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self._last = now
+    seconds: dict[str, Seconds]
 
 
 @lru_cache(maxsize=2)
@@ -85,7 +75,7 @@ def score_group(job: Job, group: Group) -> GroupOutcome:
 
     A contig that fails does not take the others with it: its reason is kept in the slice.
     """
-    clock = _Clock()
+    clock = Clock(crew_of(job.threads))
     tables = {}
     failed: dict[str, str] = {}
     read_status: Counter[str] = Counter()
@@ -100,44 +90,63 @@ def score_group(job: Job, group: Group) -> GroupOutcome:
         tables[f"{number:06d}"] = evidence.to_arrays()
         read_status.update(counts)
     meta = {"failed": failed, "read_status": read_status, "seconds": clock.seconds}
-    write_slice(slice_path(job.evidence_folder, group.index, EVIDENCE), tables, meta)
+    with clock.stage("writing"):
+        write_slice(slice_path(job.evidence_folder, group.index, EVIDENCE), tables, meta)
     return GroupOutcome(clock.seconds)
 
 
-def score_contig(task: ContigTask, job: Job, clock: _Clock) -> tuple[Evidence, dict[str, int]]:
+@dataclass(frozen=True)
+class _Batch:
+    """What is kept of a batch of reads: its signal is dropped, so that memory holds it once."""
+
+    sample: int
+    reads: ReadBatch
+    status: U8
+    placed: PlacedReads | None
+
+
+def score_contig(task: ContigTask, job: Job, clock: Clock) -> tuple[Evidence, dict[str, int]]:
     """Read one contig, place its signal, measure distances, score; also count its reads by status."""
     config = job.config
-    reference = read_reference(task, job.source)
-    names = tuple(sample.name for sample in job.source.samples)
-    batches: list[tuple[tuple[str, ...], int, bool]] = []
-    placed: list[PlacedReads] = []
-    aligned: list[ReadBatch] = []
-    statuses = []
-    for sample, batch in read_contig(task, job.source, config):
-        clock.lap("reading")
-        batches.append((batch.read_ids, sample, job.source.samples[sample].is_native))
-        aligned.append(_without_signal(batch))
+    with clock.stage("reading"):
+        reference = read_reference(task, job.source)
+        place = partial(_place, job, reference)
+        batches = list(clock.each(place, read_contig(task, job.source, config), "eventalign"))
+    with clock.stage("pileup"):
+        reads = _index(batches, job)
+        errors = error_pileup([batch.reads for batch in batches], reference, reads)
+        pileup = None
         if config.calling.signal:
-            alignments = _align(batch, reference, job)
-            statuses.append(alignments.status)
-            placed.append(place_batch(batch, alignments, config.pileup.padding))
-            clock.lap("eventalign")
-    reads = index_reads(batches, names, config.reads.seed)
-    sizes = [len(ids) for ids, _, _ in batches]
-    errors = error_pileup(aligned, reference, reads)
-    pileup = build_pileup(task.contig, reference, placed, reads, sizes) if config.calling.signal else None
-    clock.lap("pileup")
+            placed = [batch.placed for batch in batches if batch.placed is not None]
+            pileup = build_pileup(task.contig, reference, placed, reads, [len(b.reads) for b in batches])
     measured = None
     if pileup is not None and "shape" in config.calling.channels:
-        measured = distances(pileup, threads=job.threads, device=job.device)
-        clock.lap("dtw")
-    evidence = calling.score_contig(pileup, measured, errors, config.calling, config.reads.seed)
-    clock.lap("calling")
-    return evidence, status_counts(statuses) if statuses else {"ok": len(reads)}
+        with clock.stage("dtw"):
+            measured = distances(pileup, device=job.device, each=clock.each)
+    with clock.stage("calling"):
+        evidence = calling.score_contig(pileup, measured, errors, config.calling, config.reads.seed)
+    statuses = [batch.status for batch in batches]
+    return evidence, status_counts(statuses) if config.calling.signal else {"ok": len(reads)}
+
+
+def _place(job: Job, reference: U8, numbered: tuple[int, ReadBatch]) -> _Batch:
+    """Find where the signal of a batch of reads lies on the reference."""
+    sample, batch = numbered
+    if not job.config.calling.signal:
+        return _Batch(sample, batch, np.zeros(0, np.uint8), None)
+    alignments = _align(batch, reference, job)
+    placed = place_batch(batch, alignments, job.config.pileup.padding)
+    return _Batch(sample, _without_signal(batch), alignments.status, placed)
+
+
+def _index(batches: Sequence[_Batch], job: Job) -> ReadIndex:
+    samples = job.source.samples
+    rows = [(batch.reads.read_ids, batch.sample, samples[batch.sample].is_native) for batch in batches]
+    return index_reads(rows, tuple(sample.name for sample in samples), job.config.reads.seed)
 
 
 def _without_signal(batch: ReadBatch) -> ReadBatch:
-    """Keep the alignments alone: signal is dropped batch by batch, so memory holds it once."""
+    """Keep the alignments alone."""
     empty = Ragged(np.zeros(0, np.int16), np.zeros(len(batch) + 1, np.int64))
     return dataclasses.replace(batch, signal=empty)
 
@@ -148,9 +157,7 @@ def _align(batch: ReadBatch, reference: U8, job: Job) -> Alignments:
         message = "event alignment needs a pore model"
         raise ValueError(message)
     model = _pore_model(job.chemistry, pileup.kmer_model)
-    return krill.align(
-        batch, reference, model, mode=pileup.align_mode, moves=pileup.moves, threads=job.threads
-    )
+    return krill.align(batch, reference, model, mode=pileup.align_mode, moves=pileup.moves)
 
 
 def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOutcome:
@@ -167,25 +174,25 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
     group
         The contigs.
     """
-    clock = _Clock()
+    clock = Clock(crew_of(job.threads))
     evidence = Slice(slice_path(job.evidence_folder, group.index, EVIDENCE))
     tables = {}
     read_calls: list[tuple[str, ReadCalls]] = []
-    for name in evidence.tables():
-        scored = Evidence.from_arrays(evidence.table(name))
-        calls = calling.call_contig(scored, model, job.config.calling)
-        tables[name] = calls.sites.columns
-        read_calls.append((scored.contig, calls.reads))
-    evidence.close()
-    clock.lap("calling")
+    with clock.stage("calling"):
+        for name in evidence.tables():
+            scored = Evidence.from_arrays(evidence.table(name))
+            calls = calling.call_contig(scored, model, job.config.calling)
+            tables[name] = calls.sites.columns
+            read_calls.append((scored.contig, calls.reads))
+        evidence.close()
     if job.config.output.read_bam:
-        path = slice_path(job.folder, group.index, READS)
-        codes = modified_bases(job.config.output.mod_code)
-        contigs = ((contig, _bams(job.source), _by_read(calls)) for contig, calls in read_calls)
-        write_mod_bam(path, pysam.AlignmentHeader.from_text(header), contigs, codes)
-        clock.lap("read BAM")
-    write_slice(slice_path(job.folder, group.index, CALLS), tables, {})
-    clock.lap("writing")
+        with clock.stage("read BAM"):
+            codes = modified_bases(job.config.output.mod_code)
+            contigs = ((contig, _bams(job.source), _by_read(calls)) for contig, calls in read_calls)
+            path = slice_path(job.folder, group.index, READS)
+            write_mod_bam(path, pysam.AlignmentHeader.from_text(header), contigs, codes)
+    with clock.stage("writing"):
+        write_slice(slice_path(job.folder, group.index, CALLS), tables, {})
     return GroupOutcome(clock.seconds)
 
 

@@ -1,6 +1,7 @@
 """What a worker reads: the alignments and signals of one contig, in batches of bounded size."""
 
 import atexit
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +24,8 @@ from krill.reads.keys import read_keys
 from krill.reads.signal import open_signal
 from krill.reads.signal_file import SignalRecord
 
-BATCH_READS = 128
+BATCH_READS = 32
+"""Few, so that one contig's reads occupy many threads."""
 BATCH_SAMPLES = 8_000_000
 _MAX_OPEN = 32
 _ABSENT_QUALITY = 255
@@ -37,7 +39,7 @@ _Handle = TypeVar("_Handle", bound=_Closable)
 
 
 class _OpenFiles:
-    """Files this process has open, the least recently used closed first."""
+    """Files a thread has open, the least recently used closed first."""
 
     def __init__(self) -> None:
         self._handles: OrderedDict[tuple[Path, int, int, int], _Closable] = OrderedDict()
@@ -62,13 +64,24 @@ class _OpenFiles:
             self._handles.popitem()[1].close()
 
 
-_FILES = _OpenFiles()
-atexit.register(_FILES.close)
+_OF_THREAD = threading.local()
+_ALL: list[_OpenFiles] = []
 
 
+def _files() -> _OpenFiles:
+    """Return the files of the calling thread: a file has one place where it is read."""
+    if not hasattr(_OF_THREAD, "files"):
+        _OF_THREAD.files = _OpenFiles()
+        _ALL.append(_OF_THREAD.files)
+    files: _OpenFiles = _OF_THREAD.files
+    return files
+
+
+@atexit.register
 def close_files() -> None:
     """Close the files that this process keeps open between contigs."""
-    _FILES.close()
+    for files in _ALL:
+        files.close()
 
 
 def read_reference(task: ContigTask, source: ReadSource) -> U8:
@@ -120,7 +133,7 @@ def _records(rows: Rows, source: ReadSource, sample: int) -> Iterator[tuple[np.v
     for number in np.unique(rows["bam_file"]):
         of_file = rows[rows["bam_file"] == number]
         path = source.samples[sample].bam[number]
-        bam = _FILES.get(path, BamFile)
+        bam = _files().get(path, BamFile)
         for row, record in zip(of_file, bam.reads(map(int, of_file["bam_offset"])), strict=True):
             if read_keys([record.query_name or ""])[0][0] != row["key"]:
                 raise InputError(path, "was changed while the run was going on", hint="start the run again")
@@ -131,7 +144,7 @@ def _stored_signal(row: np.void, source: ReadSource) -> SignalRecord | None:
     if row["signal_file"] == NO_FILE:
         return None
     path = source.samples[row["sample"]].signal[row["signal_file"]]
-    return _FILES.get(path, open_signal).read(int(row["signal_first"]), int(row["signal_second"]))
+    return _files().get(path, open_signal).read(int(row["signal_first"]), int(row["signal_second"]))
 
 
 class _Batch:
