@@ -110,14 +110,27 @@ def test_a_killed_run_goes_on_to_the_same_results(pair, undisturbed, tmp_path) -
 
 
 @pytest.mark.slow
-def test_a_stopped_run_ends_cleanly_and_says_how_to_go_on(pair, tmp_path) -> None:
+def test_runs_killed_at_twenty_random_moments_go_on_to_the_same_results(pair, tmp_path) -> None:
+    command = [sys.executable, str(Path(__file__).with_name("killed_runs.py")), str(pair), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    kills = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(kills) == 20, done.stderr
+    assert all(kill["same"] for kill in kills), kills
+    assert sum(kill["was_killed"] for kill in kills) >= 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["0x2", "1x2"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_run_ends_cleanly_and_says_how_to_go_on(pair, tmp_path, layout, number, code) -> None:
     output = tmp_path / "out"
-    process = baleen(*run_arguments(pair, output), wait=False)
+    process = baleen(*run_arguments(pair, output, "--layout", layout), wait=False)
     until(lambda: slices(output), process)
-    process.terminate()
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)  # returns only when no worker holds the pipe any more
+    assert process.returncode == code
     assert "--resume" in said
+    assert not list(output.rglob("*.part"))
     assert "Traceback" not in said
     assert slices(output)
     assert not (output / "site_results.tsv").exists()

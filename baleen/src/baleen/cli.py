@@ -58,7 +58,7 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as stop:
         click.echo("stopped; finished contigs are kept: the same command with --resume goes on", err=True)
-        sys.exit(143 if isinstance(stop, Terminated) else 130)
+        sys.exit(_signalled(stop))
     except BrokenPipeError:
         sys.exit(141)  # the reader of our stdout went away: say nothing, as every filter does
     except Exception as error:
@@ -72,10 +72,17 @@ def main() -> NoReturn:
 
 def _exit_code(error: Exception) -> int | None:
     """Return the exit code of an error that is meant for the user, None for a bug."""
-    from baleen.errors import BaleenError, Terminated
+    from baleen.errors import BaleenError
     from krill.errors import DeviceError, FormatError, KrillError
 
     if isinstance(error, BaleenError):
         return error.exit_code
     codes = {FormatError: 3, DeviceError: 2, KrillError: 1}
     return next((code for kind, code in codes.items() if isinstance(error, kind)), None)
+
+
+def _signalled(stop: BaseException) -> int:
+    """Return the exit code of a run that was told to end; click makes an Abort of Ctrl-C and of SIGTERM."""
+    from baleen.errors import Terminated
+
+    return 143 if isinstance(stop.__cause__ or stop, Terminated) else 130

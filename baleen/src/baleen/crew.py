@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from typing import NamedTuple, Protocol, Self, TypeVar
 
 from krill import detached_seconds
@@ -149,29 +150,43 @@ class Clock:
     def each(
         self, function: Callable[[Item], Outcome], items: Iterable[Item], stage: str | None = None
     ) -> Iterator[Outcome]:
-        """Yield ``function(item)`` in the order of the items; calls run side by side.
+        """Return ``function(item)`` in the order of the items; calls run side by side.
 
         Items are made here, a few ahead of the crew; calls are counted as ``stage``, by default
         the present one.
         """
         stage = stage or self._stage
+        pending = iter(items)
         if not self._crew.has_threads:
-            for item in items:
-                self._crew.raise_if_stopped()
-                outer = self._enter(stage)
-                try:
-                    outcome = function(item)
-                finally:
-                    self._enter(outer)
-                yield outcome
-            return
-        started: deque[Future[Outcome]] = deque()
+            return self._each_here(stage, function, pending)
+
+        def start(item: Item) -> "Future[Outcome]":
+            return self._crew.start(self._timed, stage, function, item)
+
+        ahead = deque(map(start, islice(pending, 2 * self._crew.threads)))  # before any is asked for
+        return self._each_of_crew(start, pending, ahead)
+
+    def _each_here(
+        self, stage: str | None, function: Callable[[Item], Outcome], items: Iterator[Item]
+    ) -> Iterator[Outcome]:
+        for item in items:
+            self._crew.raise_if_stopped()
+            outer = self._enter(stage)
+            try:
+                outcome = function(item)
+            finally:
+                self._enter(outer)
+            yield outcome
+
+    def _each_of_crew(
+        self,
+        start: "Callable[[Item], Future[Outcome]]",
+        items: Iterator[Item],
+        started: "deque[Future[Outcome]]",
+    ) -> Iterator[Outcome]:
         try:
-            for item in items:
-                started.append(self._crew.start(self._timed, stage, function, item))
-                if len(started) > 2 * self._crew.threads:
-                    yield self._outcome(started.popleft())
             while started:
+                started.extend(map(start, islice(items, 1)))
                 yield self._outcome(started.popleft())
         finally:
             for future in started:

@@ -63,5 +63,5 @@ class PartialError(BaleenError):
     exit_code = 6
 
 
-class Terminated(KeyboardInterrupt):  # noqa: N818  # not an error: somebody wants it
+class Terminated(KeyboardInterrupt):  # not an error: somebody wants it
     """The run was told to end (SIGTERM), as batch systems do at the time limit."""

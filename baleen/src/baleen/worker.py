@@ -124,7 +124,9 @@ def score_contig(task: ContigTask, job: Job, clock: Clock) -> tuple[Evidence, di
         with clock.stage("dtw"):
             measured = distances(pileup, device=job.device, each=clock.each)
     with clock.stage("calling"):
-        evidence = calling.score_contig(pileup, measured, errors, config.calling, config.reads.seed)
+        evidence = calling.score_contig(
+            pileup, measured, errors, config.calling, config.reads.seed, clock.each
+        )
     statuses = [batch.status for batch in batches]
     return evidence, status_counts(statuses) if config.calling.signal else {"ok": len(reads)}
 

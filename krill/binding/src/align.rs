@@ -98,7 +98,8 @@ pub(crate) fn align_batch<'py>(
     let reference = reference.as_slice()?;
     let levels = model.level_mean.as_slice()?;
     let model = PoreModel::new(model.kmer_size, model.center, levels, model.noise_pa).map_err(value_error)?;
-    let found = detached(py, || align::align_batch(&reads, reference, &model, settings)).map_err(value_error)?;
+    let found =
+        detached(py, || align::align_batch(&reads, reference, &model, settings)).map_err(value_error)?;
     Ok(columns(py, found))
 }
 

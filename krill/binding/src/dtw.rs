@@ -47,7 +47,8 @@ fn dtw_pairwise<'py>(
     setup: &DtwSetup,
 ) -> PyResult<Floats<'py>> {
     let signals = rows(values.as_slice()?, offsets.as_slice()?)?;
-    let distances = detached(py, || dtw::pairwise(&signals, setup.options, setup.run)).map_err(value_error)?;
+    let distances =
+        detached(py, || dtw::pairwise(&signals, setup.options, setup.run)).map_err(value_error)?;
     Ok(distances.into_pyarray(py))
 }
 

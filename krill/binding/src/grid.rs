@@ -1,10 +1,10 @@
 //! `krill.grid`: mixture evidence of many rows.
 
+use crate::detached::detached;
 use crate::value_error;
 use krill_signal::gain::Starts;
 use krill_signal::grid::{Evidence, Grid, Measurements};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 type Outputs<'py> = (
@@ -56,8 +56,7 @@ fn mixture_evidence<'py>(
     let (values, precision) = (values.as_slice()?, precision.as_slice()?);
     let data =
         Measurements::new(center.len(), values, precision, is_first.as_slice()?).map_err(value_error)?;
-    let evidence = py
-        .detach(|| in_pool(threads, || grid.evidence(data, center, center_sd, details)))?
+    let evidence = detached(py, || grid.evidence(data, center, center_sd, details, threads.max(1)))
         .map_err(value_error)?;
     let Evidence { log_ratio, share, share_tempered, shift, members } = evidence;
     Ok((
@@ -84,17 +83,8 @@ fn mixture_gain<'py>(
     let starts = Starts { shifts, shares, shift_variance, steps };
     let (values, precision) = (values.as_slice()?, precision.as_slice()?);
     let data = Measurements::new(rows, values, precision, is_first.as_slice()?).map_err(value_error)?;
-    let gains = py.detach(|| in_pool(threads, || starts.gains(data)))?.map_err(value_error)?;
+    let gains = detached(py, || starts.gains(data, threads.max(1))).map_err(value_error)?;
     Ok(gains.into_pyarray(py))
-}
-
-/// Run in a thread pool of this call's own, so that processes do not oversubscribe.
-fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> PyResult<T> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.max(1))
-        .build()
-        .map_err(|error| PyValueError::new_err(format!("cannot start {threads} threads: {error}")))?;
-    Ok(pool.install(work))
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -4,8 +4,8 @@
 use crate::grid::Measurements;
 use crate::isa::{Isa, Kernel};
 use crate::lanes::{LANES, exp, ln_product};
+use crate::parallel::map_rows;
 use crate::{Error, Result};
-use rayon::prelude::*;
 
 /// Where the EM starts and how strongly it holds the shift to zero.
 #[derive(Debug, Clone)]
@@ -153,15 +153,12 @@ impl Kernel for GainKernel<'_> {
 impl Starts {
     /// Gain of every row: ln P(data | first group mixed) - ln P(data | nothing shifted), at the best
     /// of the starts, with the prior of the shift; at least 0.
-    pub fn gains(&self, data: Measurements<'_>) -> Result<Vec<f64>> {
+    pub fn gains(&self, data: Measurements<'_>, threads: usize) -> Result<Vec<f64>> {
         if self.shift_variance.is_nan() || self.shift_variance <= 0.0 {
             let problem = format!("must be above 0, not {}", self.shift_variance);
             return Err(Error::Argument { name: "shift_variance", problem });
         }
         let isa = Isa::selected()?;
-        Ok((0..data.rows())
-            .into_par_iter()
-            .map(|i| isa.run(GainKernel { row: &Row::of(&data, i), starts: self }))
-            .collect())
+        map_rows(data.rows(), threads, |i| isa.run(GainKernel { row: &Row::of(&data, i), starts: self }))
     }
 }

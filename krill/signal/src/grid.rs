@@ -7,8 +7,8 @@
 
 use crate::isa::{Isa, Kernel};
 use crate::lanes::{LANES, exp, ln_product, sum_ln_1p};
+use crate::parallel::map_rows;
 use crate::{Error, Result};
-use rayon::prelude::*;
 
 /// The grid and its priors. `shares`, `first_prior` and `second_prior` have one length.
 #[derive(Debug, Clone)]
@@ -415,6 +415,7 @@ impl Grid {
         center: &[f32],
         center_sd: &[f32],
         want_details: bool,
+        threads: usize,
     ) -> Result<Evidence> {
         self.check()?;
         let (rows, columns) = (data.rows, data.is_first.len());
@@ -423,16 +424,13 @@ impl Grid {
             return Err(Error::Argument { name: "center", problem });
         }
         let isa = Isa::selected()?;
-        let scored: Vec<_> = (0..rows)
-            .into_par_iter()
-            .map(|i| {
-                let mut members = vec![0.0; if want_details { columns } else { 0 }];
-                let wanted = want_details.then_some(&mut members[..]);
-                let center = (center[i], center_sd[i]);
-                let kernel = RowKernel { data, index: i, center, grid: self, members: wanted };
-                (isa.run(kernel), members)
-            })
-            .collect();
+        let scored = map_rows(rows, threads, |i| {
+            let mut members = vec![0.0; if want_details { columns } else { 0 }];
+            let wanted = want_details.then_some(&mut members[..]);
+            let center = (center[i], center_sd[i]);
+            let kernel = RowKernel { data, index: i, center, grid: self, members: wanted };
+            (isa.run(kernel), members)
+        })?;
         let mut out = Evidence::default();
         for (row, members) in scored {
             out.log_ratio.push(row.log_ratio);

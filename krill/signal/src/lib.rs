@@ -10,6 +10,7 @@ pub mod gain;
 pub mod grid;
 pub mod isa;
 mod lanes;
+mod parallel;
 pub mod pore_model;
 pub mod ragged;
 pub mod svb_zd;

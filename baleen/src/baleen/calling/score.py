@@ -9,6 +9,7 @@ from baleen.calling.error_scores import ErrorScores, score_errors
 from baleen.calling.evidence import Evidence, kmers, pairs
 from baleen.calling.signal import SignalScores, score_signal
 from baleen.config import CallingConfig
+from baleen.crew import Each
 from baleen.data import F32, Distances, ErrorPileup, SignalPileup
 
 
@@ -18,6 +19,7 @@ def score_contig(
     errors: ErrorPileup | None,
     config: CallingConfig,
     seed: int,
+    each: Each = map,
 ) -> Evidence:
     """Return the evidence of one contig: the same for the same arguments on every machine.
 
@@ -31,6 +33,8 @@ def score_contig(
         Channels to use of those given, and number of relabellings.
     seed
         Of the relabellings; the contig's name is mixed in, so that contigs differ.
+    each
+        Carries out the relabellings.
 
     Raises
     ------
@@ -50,7 +54,7 @@ def score_contig(
         raise ValueError(msg)
     frame = Frame.around(*(part.position for part in (pileup, errors) if part is not None))
     rng = np.random.default_rng([seed, zlib.crc32(source.contig.encode())])
-    signal = score_signal(pileup, distances, frame, config, rng) if pileup is not None else None
+    signal = score_signal(pileup, distances, frame, config, rng, each) if pileup is not None else None
     called = score_errors(errors, frame, config) if errors is not None else None
     return _join(source, frame, signal, called)
 

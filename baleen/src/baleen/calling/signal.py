@@ -1,6 +1,7 @@
 """Score the signal of one contig: once as labelled, and under relabelled reads."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from baleen.calling import channels, footprint, mixture, null
 from baleen.calling.channels import Frame, Table
 from baleen.config import CallingConfig
+from baleen.crew import Each
 from baleen.data import F32, I32, Bool, Distances, SignalPileup
 from krill.grid import MixtureEvidence
 
@@ -69,6 +71,7 @@ def score_signal(
     frame: Frame,
     config: CallingConfig,
     rng: np.random.Generator,
+    each: Each = map,
 ) -> SignalScores:
     """Return the signal evidence of one contig.
 
@@ -80,25 +83,28 @@ def score_signal(
     if distances is not None and "shape" in config.channels:
         tables.append(channels.level_and_shape(pileup, distances, frame))
     is_native = pileup.reads.is_native
+    most = MAX_NULL_VALUES // config.permutations
+    null_values = partial(_null_values, tables, kmer, is_native, most)
+    nulls = each(null_values, rng.spawn(config.permutations))
     level, *others = (null.standardise(table, ~is_native, kmer) for table in tables)
     shifts = _shifts(level, level, is_native)
     rows, _ = _tested_rows(shifts, is_native)
     observed = mixture.site_evidence(shifts, is_native, rows, details=True)
     gain = mixture.site_gain(shifts, is_native, rows)
     further = [_statistic(_shifts(one, level, is_native), is_native, rows) for one in others]
-    nulls = _null_values(tables, kmer, is_native, config.permutations, rng)
-    scores = _Scores(rows, observed, gain, np.stack([observed.log_ratio, *further]), nulls)
+    statistic = np.stack([observed.log_ratio, *further])
+    scores = _Scores(rows, observed, gain, statistic, list(nulls))
     return _assemble(shifts, _difference(level, is_native), is_native, scores)
 
 
 class _Scores(NamedTuple):
-    """What was computed of the tested rows, and the null values with their depths."""
+    """What was computed of the tested rows, and per relabelling the null values with their depths."""
 
     rows: npt.NDArray[np.int64]
     observed: MixtureEvidence
     gain: F32
     statistic: npt.NDArray[np.float64]
-    nulls: tuple[F32, I32]
+    nulls: list[tuple[F32, I32]]
 
 
 def _shifts(one: null.Standardised, level: null.Standardised, is_native: Bool) -> footprint.Shifts:
@@ -116,24 +122,21 @@ def _null_values(
     tables: list[Table],
     kmer: npt.NDArray[np.int64],
     is_native: Bool,
-    permutations: int,
+    most: int,
     rng: np.random.Generator,
 ) -> tuple[F32, I32]:
-    """Return statistics and depths of the tested rows under relabelled reads."""
+    """Return statistics and depths of at most so many tested rows under relabelled reads."""
     # reads without a level take no part: dealt labels, they would unbalance the others
     placed = np.flatnonzero((tables[0].weight > 0).any(axis=0))
-    statistics, depths = [np.zeros((len(tables), 0))], [np.zeros(0, np.int32)]
-    for _ in range(permutations):
-        labels = is_native.copy()
-        labels[placed] = rng.permutation(is_native[placed])
-        standard = [null.standardise(table, ~labels, kmer) for table in tables]
-        shifts = [_shifts(one, standard[0], labels) for one in standard]
-        rows, depth = _tested_rows(shifts[0], labels)
-        n = min(len(rows), MAX_NULL_VALUES // permutations)
-        chosen = np.sort(rng.choice(len(rows), n, replace=False)) if n < len(rows) else np.arange(n)
-        statistics.append(np.stack([_statistic(one, labels, rows[chosen]) for one in shifts]))
-        depths.append(depth[chosen])
-    return np.concatenate(statistics, axis=1).astype(np.float32), np.concatenate(depths)
+    labels = is_native.copy()
+    labels[placed] = rng.permutation(is_native[placed])
+    standard = [null.standardise(table, ~labels, kmer) for table in tables]
+    shifts = [_shifts(one, standard[0], labels) for one in standard]
+    rows, depth = _tested_rows(shifts[0], labels)
+    n = min(len(rows), most)
+    chosen = np.sort(rng.choice(len(rows), n, replace=False)) if n < len(rows) else np.arange(n)
+    statistics = np.stack([_statistic(one, labels, rows[chosen]) for one in shifts])
+    return statistics.astype(np.float32), depth[chosen]
 
 
 def _difference(standard: null.Standardised, is_native: Bool) -> F32:
@@ -177,8 +180,8 @@ def _assemble(shifts: footprint.Shifts, difference: F32, is_native: Bool, scores
         n_native=present[:, is_native].sum(axis=1).astype(np.int32),
         n_control=present[:, ~is_native].sum(axis=1).astype(np.int32),
         statistic=statistic,
-        null_statistic=scores.nulls[0],
-        null_depth=scores.nulls[1],
+        null_statistic=np.concatenate([statistic for statistic, _ in scores.nulls], axis=1),
+        null_depth=np.concatenate([depth for _, depth in scores.nulls]),
         share=spread(mixture.share_mean(observed.share)),
         share_low=spread(low),
         share_high=spread(high),
