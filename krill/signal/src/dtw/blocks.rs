@@ -5,7 +5,7 @@
 //! need none. Pairs inside a group are met by rotating the lanes against themselves.
 
 use super::simd::{LANES, Lanes, Real, Sweep, wants_two_streams};
-use super::{Cost, LONG_SAMPLES, Options};
+use super::{LONG_SAMPLES, Options};
 use crate::Isa;
 use std::ops::Range;
 
@@ -194,7 +194,8 @@ fn can_share(a: &[f32], b: &[f32], setup: Setup) -> bool {
 /// The arrays of a sweep of `S` streams.
 struct Buffers<T, const S: usize> {
     columns: Vec<Lanes<T>>,
-    rows: Vec<[Lanes<T>; S]>,
+    queries: Vec<[T; S]>,
+    rotated: Vec<[Lanes<T>; S]>,
     /// Infinite between sweeps.
     edge: Vec<[Lanes<T>; S]>,
     corner: [Lanes<T>; S],
@@ -208,7 +209,8 @@ impl<T: Real, const S: usize> Default for Buffers<T, S> {
     fn default() -> Self {
         Self {
             columns: Vec::new(),
-            rows: Vec::new(),
+            queries: Vec::new(),
+            rotated: Vec::new(),
             edge: Vec::new(),
             corner: [Lanes::ZERO; S],
             border: [Lanes::ZERO; S],
@@ -238,18 +240,19 @@ impl<T: Real, const S: usize> Buffers<T, S> {
         for (s, query) in queries.iter().enumerate() {
             let padding = height - query.len();
             self.pad(s, 0..LANES, padding);
-            for row in &mut self.rows[..padding] {
-                row[s] = Lanes::INFINITE;
+            for row in &mut self.queries[..padding] {
+                row[s] = T::INFINITY;
             }
-            for (row, &sample) in self.rows[padding..].iter_mut().zip(*query) {
-                row[s] = Lanes([T::from_sample(sample); LANES]);
+            for (row, &sample) in self.queries[padding..].iter_mut().zip(*query) {
+                row[s] = T::from_sample(sample);
             }
         }
-        self.sweep(setup);
+        let Self { columns, queries: rows, edge, corner, border, last, .. } = self;
+        Sweep { rows, edge, corner: *corner, border: *border, columns, last }.run(setup);
         for (s, query) in queries.iter().enumerate() {
             self.edge[(height - query.len()).max(1) - 1][s] = Lanes::INFINITE;
             let distances = self.distances(s, lanes, |_| query.len(), setup.options);
-            for (lane, distance) in distances.into_iter().enumerate().take(lanes.len()) {
+            for (lane, &distance) in distances[..lanes.len()].iter().enumerate() {
                 emit(s, lane, distance);
             }
         }
@@ -266,17 +269,19 @@ impl<T: Real, const S: usize> Buffers<T, S> {
         let n = lanes.len();
         let height = lanes[n - 1].len();
         self.start(height, lanes, setup.options);
+        self.rotated.resize(height, [Lanes::ZERO; S]);
         self.lay_out_twice(lanes);
         let padding = |lane: usize, shift: usize| height - lanes[(lane + shift) % n].len();
         for (s, &shift) in shifts.iter().enumerate() {
-            for (row, twice) in self.rows.iter_mut().zip(&self.twice) {
+            for (row, twice) in self.rotated.iter_mut().zip(&self.twice) {
                 row[s].0.copy_from_slice(&twice[shift..shift + LANES]);
             }
             for lane in 0..n {
                 self.pad(s, lane..lane + 1, padding(lane, shift));
             }
         }
-        self.sweep(setup);
+        let Self { columns, rotated: rows, edge, corner, border, last, .. } = self;
+        Sweep { rows, edge, corner: *corner, border: *border, columns, last }.run(setup);
         for (s, &shift) in shifts.iter().enumerate() {
             for lane in 0..n {
                 self.edge[padding(lane, shift).max(1) - 1][s] = Lanes::INFINITE;
@@ -284,7 +289,7 @@ impl<T: Real, const S: usize> Buffers<T, S> {
             let distances = self.distances(s, lanes, |lane| lanes[(lane + shift) % n].len(), setup.options);
             // Half a turn meets every pair twice.
             let n_pairs = if 2 * shift == n { n / 2 } else { n };
-            for (lane, distance) in distances.into_iter().enumerate().take(n_pairs) {
+            for (lane, &distance) in distances[..n_pairs].iter().enumerate() {
                 emit((lane + shift) % n, lane, distance);
             }
         }
@@ -306,7 +311,7 @@ impl<T: Real, const S: usize> Buffers<T, S> {
         }
         self.corner = [Lanes::ZERO; S];
         self.edge.resize(height.max(self.edge.len()), [Lanes::INFINITE; S]);
-        self.rows.resize(height, [Lanes::INFINITE; S]);
+        self.queries.resize(height, [T::ZERO; S]);
     }
 
     /// Fill `twice`, unless this group is there already.
@@ -331,13 +336,6 @@ impl<T: Real, const S: usize> Buffers<T, S> {
             self.corner[stream].0[lanes.clone()].fill(T::INFINITY);
             self.edge[padding - 1][stream].0[lanes].fill(T::ZERO);
         }
-    }
-
-    fn sweep(&mut self, setup: Setup) {
-        let Self { columns, rows, edge, corner, border, last, .. } = self;
-        let sweep =
-            Sweep { rows, edge: &edge[..rows.len()], corner: *corner, border: *border, columns, last };
-        sweep.run(setup.isa, setup.options.cost == Cost::Absolute);
     }
 
     /// Read the results of one stream from the last row.

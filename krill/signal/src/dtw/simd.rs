@@ -6,6 +6,7 @@
 //! min + fma, so AVX-512 runs two streams (two queries) per loop; on narrower units one vector of
 //! 16 is several registers, which gives the same overlap.
 
+use super::blocks::Setup;
 use super::{Cost, Options};
 use crate::Isa;
 use crate::isa::Kernel;
@@ -96,11 +97,37 @@ impl<T: Real> Lanes<T> {
     }
 }
 
+/// One row of `S` queries: a sample of each.
+pub(super) trait Row<T, const S: usize>: Copy {
+    /// The samples as vectors, one per stream.
+    fn vectors(self) -> [Lanes<T>; S];
+}
+
+/// The same query in all lanes.
+impl<T: Real, const S: usize> Row<T, S> for [T; S] {
+    #[inline(always)]
+    fn vectors(self) -> [Lanes<T>; S] {
+        let mut vectors = [Lanes::ZERO; S]; // a loop: `map` is not always inlined
+        for s in 0..S {
+            vectors[s] = Lanes([self[s]; LANES]);
+        }
+        vectors
+    }
+}
+
+/// A query of its own in each lane.
+impl<T: Real, const S: usize> Row<T, S> for [Lanes<T>; S] {
+    #[inline(always)]
+    fn vectors(self) -> Self {
+        self
+    }
+}
+
 /// The matrix cells of `S` queries against one group of candidates; `D[-1]` is outside, above.
-pub(super) struct Sweep<'a, T, const S: usize> {
-    /// Samples of the queries, `[row][stream][lane]`.
-    pub(super) rows: &'a [[Lanes<T>; S]],
-    /// `D[row][-1]`, same layout.
+pub(super) struct Sweep<'a, T, Q, const S: usize> {
+    /// Samples of the queries.
+    pub(super) rows: &'a [Q],
+    /// `D[row][-1]`, `[row][stream][lane]`.
     pub(super) edge: &'a [[Lanes<T>; S]],
     /// `D[-1][-1]`.
     pub(super) corner: [Lanes<T>; S],
@@ -112,16 +139,17 @@ pub(super) struct Sweep<'a, T, const S: usize> {
     pub(super) last: &'a mut [[Lanes<T>; S]],
 }
 
-impl<T: Real, const S: usize> Sweep<'_, T, S> {
-    /// Compute all rows; `absolute` chooses the cost.
-    pub(super) fn run(self, isa: Isa, absolute: bool) {
+impl<T: Real, Q: Row<T, S>, const S: usize> Sweep<'_, T, Q, S> {
+    /// Compute all rows.
+    pub(super) fn run(self, setup: Setup) {
+        let (isa, absolute) = (setup.isa, setup.options.cost == Cost::Absolute);
         match isa {
-            Isa::Avx512 => isa.run(Rows::<_, S, 6, true> { sweep: self, absolute }),
-            Isa::Avx2 => isa.run(Rows::<_, S, 5, true> { sweep: self, absolute }),
+            Isa::Avx512 => isa.run(Dispatch::<_, _, S, 6, true> { sweep: self, absolute }),
+            Isa::Avx2 => isa.run(Dispatch::<_, _, S, 5, true> { sweep: self, absolute }),
             Isa::Scalar if cfg!(target_arch = "aarch64") => {
-                isa.run(Rows::<_, S, 6, true> { sweep: self, absolute });
+                isa.run(Dispatch::<_, _, S, 6, true> { sweep: self, absolute });
             }
-            Isa::Scalar => isa.run(Rows::<_, S, 3, false> { sweep: self, absolute }),
+            Isa::Scalar => isa.run(Dispatch::<_, _, S, 3, false> { sweep: self, absolute }),
         }
     }
 
@@ -163,7 +191,10 @@ impl<T: Real, const S: usize> Sweep<'_, T, S> {
         start: usize,
     ) {
         // Copies, so that the compiler sees that writing `last` does not change them.
-        let rows: [[Lanes<T>; S]; R] = *self.rows[start..].first_chunk().expect("inside the rows");
+        let mut rows = [[Lanes::ZERO; S]; R];
+        for (vectors, row) in rows.iter_mut().zip(&self.rows[start..start + R]) {
+            *vectors = row.vectors();
+        }
         let mut left: [[Lanes<T>; S]; R] = *self.edge[start..].first_chunk().expect("inside the rows");
         let mut corner = if FIRST { self.corner } else { self.edge[start - 1] };
         for (column, last) in self.columns.iter().zip(&mut *self.last) {
@@ -183,12 +214,14 @@ impl<T: Real, const S: usize> Sweep<'_, T, S> {
 }
 
 /// A sweep with at most `MOST` rows in registers; `FUSED` where the processor has the instruction.
-struct Rows<'a, T, const S: usize, const MOST: usize, const FUSED: bool> {
-    sweep: Sweep<'a, T, S>,
+struct Dispatch<'a, T, Q, const S: usize, const MOST: usize, const FUSED: bool> {
+    sweep: Sweep<'a, T, Q, S>,
     absolute: bool,
 }
 
-impl<T: Real, const S: usize, const MOST: usize, const FUSED: bool> Kernel for Rows<'_, T, S, MOST, FUSED> {
+impl<T: Real, Q: Row<T, S>, const S: usize, const MOST: usize, const FUSED: bool> Kernel
+    for Dispatch<'_, T, Q, S, MOST, FUSED>
+{
     type Output = ();
 
     #[inline(always)]

@@ -1,0 +1,1 @@
+"""Speed of the engine's kernels against what else a user could pick: ``python -m benchmarks.kernels dtw``."""
