@@ -13,6 +13,7 @@ from baleen.errors import UsageError
 
 ALIGN_MODES = ("standard", "fast", "sharp")
 CHANNELS = ("level", "shape", "dwell", "errors")
+EXECUTORS = ("local", "dask")
 CHEMISTRIES = ("rna002", "rna004")
 ERROR_DIRECTIONS = ("auto", "both", "more")
 DEPTH_MODES = ("read_count", "mean_depth")
@@ -153,6 +154,9 @@ class RunConfig(Section):
 
     threads: int = setting(0, "cores to use; 0 = all this job may use", minimum=0)
     layout: str = setting("auto", "worker processes and threads in each, as PxT; 0xT: no workers")
+    executor: str = setting("local", "where contigs are computed", choices=EXECUTORS)
+    scheduler: str | None = setting(None, "address of a Dask scheduler, such as tcp://10.0.0.1:8786")
+    scheduler_file: str | None = setting(None, "file that a Dask scheduler wrote")
     device: str = setting("auto", "cpu, cuda:0, ... or auto")
     gpu_memory_limit: int | None = setting(None, "bytes of GPU memory for all workers together", minimum=1)
 

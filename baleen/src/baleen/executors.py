@@ -43,6 +43,10 @@ class Workers(Protocol):
     """Whatever carries out work items."""
 
     @property
+    def threads(self) -> int:
+        """Threads of the engine in each process."""
+
+    @property
     def description(self) -> str:
         """What they are, for the record."""
 
@@ -73,9 +77,6 @@ class Layout(NamedTuple):
         """What to tell the user."""
         where = f"{self.processes} worker(s) of" if self.processes else "no workers,"
         return f"{where} {self.threads} thread(s)"
-
-    def __str__(self) -> str:
-        return f"{self.processes}x{self.threads}"
 
 
 def usable_cores() -> int:
@@ -132,9 +133,14 @@ class LocalWorkers:
         self._processes: list[_Process] = []
 
     @property
+    def threads(self) -> int:
+        """Threads of the engine in each process."""
+        return self.layout.threads
+
+    @property
     def description(self) -> str:
         """The layout."""
-        return str(self.layout)
+        return self.layout.text
 
     def __enter__(self) -> Self:
         return self

@@ -12,11 +12,12 @@ from types import FrameType
 from typing import Any
 
 import krill
+from baleen.cluster import open_workers
 from baleen.config import Config
 from baleen.console import LOG
 from baleen.errors import InputError, Terminated
 from baleen.estimate import estimate
-from baleen.executors import LocalWorkers, plan_layout
+from baleen.executors import plan_layout
 from baleen.finish import RunSummary, finish, run_groups
 from baleen.inputs import ReadSource, RunInputs, SampleFiles, open_run
 from baleen.manifest import (
@@ -73,13 +74,7 @@ def run(request: RunRequest) -> RunSummary | None:
         Of the kind whose exit code says what went wrong.
     """
     started = time.time()
-    config = replace(request.config, run=replace(request.config.run, device=resolve_device(request.config)))
-    inputs = open_run(request.samples, request.reference, config, index_bams=request.may_index)
-    config = replace(config, calling=config.calling.for_chemistry(inputs.chemistry))
-    for line in inputs.funnel_lines():
-        LOG.info("%s", line)
-    for warning in inputs.warnings:
-        LOG.warning("warning: %s", warning)
+    config, inputs = _open(request)
     folder = request.output_dir / FOLDER_NAME
     claim_folder(
         request.output_dir,
@@ -93,29 +88,27 @@ def run(request: RunRequest) -> RunSummary | None:
     plan = Plan.of(inputs)
     plan.write(folder)
     groups = plan.groups if request.shard is None else shard_groups(plan.groups, *request.shard)
-    layout = plan_layout(config.run.layout, config.run.threads, len(groups))
     source = inputs.write(folder)
-    job = Job(config, source, plan.chemistry, folder, folder, layout.threads, config.run.device)
-    LOG.info(
-        "%d contigs in %d groups, %s; %s on %s",
-        sum(len(group.tasks) for group in groups), len(groups), plan.chemistry or "no signal",
-        layout.text, config.run.device,
-    )  # fmt: skip
-    with _ended_by_signals(), LocalWorkers(layout) as workers:
+    with _ended_by_signals(), open_workers(config.run, len(groups)) as workers:
+        LOG.info(
+            "%d contigs in %d groups, %s; %s on %s",
+            sum(len(group.tasks) for group in groups), len(groups), plan.chemistry or "no signal",
+            workers.description, config.run.device,
+        )  # fmt: skip
+        job = Job(config, source, plan.chemistry, folder, folder, workers.threads, config.run.device)
         waiting = [group for group in groups if not _is_scored(folder, group)]
         run_groups("scoring", partial(score_group, job), waiting, workers)
-        if request.shard is not None:
-            LOG.info(
-                "shard %d of %d is done; when all are: baleen merge %s", *request.shard, request.output_dir
-            )
-            return None
-        return finish(request.output_dir, job, plan, workers, started)
+        if request.shard is None:
+            return finish(request.output_dir, job, plan, workers, started)
+    LOG.info("shard %d of %d is done; when all are: baleen merge %s", *request.shard, request.output_dir)
+    return None
 
 
 def _open(request: RunRequest) -> tuple[Config, RunInputs]:
     """Check the inputs, say what was found, and settle the device."""
     config = replace(request.config, run=replace(request.config.run, device=resolve_device(request.config)))
     inputs = open_run(request.samples, request.reference, config, index_bams=request.may_index)
+    config = replace(config, calling=config.calling.for_chemistry(inputs.chemistry))
     for line in inputs.funnel_lines():
         LOG.info("%s", line)
     for warning in inputs.warnings:
@@ -156,10 +149,9 @@ def merge(output_dir: Path, threads: int) -> RunSummary:
         problem = f"{len(contigs)} of {plan.n_contigs} contigs are not scored yet, such as {contigs[0]}"
         raise InputError(output_dir, problem, hint="run the missing shards: baleen run ... --shard i/n")
     config = replace(config, run=replace(config.run, threads=threads))
-    layout = plan_layout(config.run.layout, config.run.threads, len(plan.groups))
     source = ReadSource.of(folder, plan.samples)
-    job = Job(config, source, plan.chemistry, folder, folder, layout.threads, "cpu")
-    with _ended_by_signals(), LocalWorkers(layout) as workers:
+    with _ended_by_signals(), open_workers(config.run, len(plan.groups)) as workers:
+        job = Job(config, source, plan.chemistry, folder, folder, workers.threads, "cpu")
         return finish(output_dir, job, plan, workers, started)
 
 
@@ -189,9 +181,8 @@ def aggregate(run_dir: Path, output_dir: Path, config: Config, *, is_forced: boo
     parameters = {**read_parameters(source_folder), **setting_parameters(config)}
     claim_folder(output_dir, folder, parameters, is_resumed=False, is_forced=is_forced)
     source = ReadSource.of(source_folder, plan.samples)
-    layout = plan_layout(config.run.layout, config.run.threads, len(plan.groups))
-    job = Job(config, source, plan.chemistry, source_folder, folder, layout.threads, "cpu")
-    with _ended_by_signals(), LocalWorkers(layout) as workers:
+    with _ended_by_signals(), open_workers(config.run, len(plan.groups)) as workers:
+        job = Job(config, source, plan.chemistry, source_folder, folder, workers.threads, "cpu")
         return finish(output_dir, job, plan, workers, started)
 
 

@@ -1,0 +1,144 @@
+"""Work items on the workers of a Dask cluster, which see the same files as the main process."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from baleen import __version__
+from baleen.config import RunConfig
+from baleen.console import LOG
+from baleen.errors import UsageError
+from baleen.executors import LocalWorkers, Lost, plan_layout
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+_CONNECT_S = 30
+_SILENCE_S = 60.0
+
+
+def open_workers(config: RunConfig, n_items: int) -> "LocalWorkers | DaskWorkers":
+    """Return the workers that were asked for; a context.
+
+    Raises
+    ------
+    UsageError
+        If there is no such cluster, or it runs another version.
+    """
+    layout = plan_layout(config.layout, config.threads, n_items)
+    if config.executor == "local":
+        return LocalWorkers(layout)
+    return DaskWorkers(config, threads=1 if config.layout == "auto" else layout.threads)
+
+
+class DaskWorkers:
+    """Workers of a cluster that somebody else started.
+
+    Parameters
+    ----------
+    config
+        Where the scheduler is.
+    threads
+        Of the engine in each worker.
+    """
+
+    def __init__(self, config: RunConfig, threads: int) -> None:
+        self.threads = threads
+        try:
+            import distributed
+        except ImportError as error:
+            message = "--executor dask: distributed is not installed"
+            raise UsageError(message, hint="pip install 'baleen-rna[distributed]'") from error
+        if (config.scheduler is None) == (config.scheduler_file is None):
+            message = "--executor dask: give either --scheduler ADDRESS or --scheduler-file FILE"
+            raise UsageError(message)
+        if config.scheduler_file is not None:
+            _await_file(Path(config.scheduler_file))
+        where = {"address": config.scheduler, "scheduler_file": config.scheduler_file}
+        try:
+            self._client = distributed.Client(**where, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]  # as it comes
+        except (OSError, ValueError) as error:
+            message = f"--executor dask: no scheduler at {config.scheduler or config.scheduler_file}: {error}"
+            raise UsageError(message, hint="dask scheduler --scheduler-file FILE") from error
+        self._death = distributed.KilledWorker
+
+    @property
+    def description(self) -> str:
+        """What they are, for the record."""
+        return f"dask, {self._n_workers()} workers of {self.threads} thread(s)"
+
+    def __enter__(self) -> Self:
+        versions = self._client.run(_version)
+        others = {address: found for address, found in versions.items() if found != __version__}
+        if others:
+            address, found = next(iter(others.items()))
+            message = f"the Dask worker {address} runs baleen {found}, this is {__version__}"
+            raise UsageError(message, hint="install the same version everywhere")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()  # type: ignore[no-untyped-call]  # as it comes
+
+    def run(
+        self, function: Callable[[Item], Outcome], items: Sequence[Item]
+    ) -> Iterator[tuple[Item, Outcome | Lost]]:
+        """Yield ``(item, outcome)`` as items finish; an exception of the work is raised here.
+
+        Items whose worker died are tried again alone at the end, and given up if that one dies too.
+        """
+        suspects: list[Item] = []
+        for item, outcome in self._outcomes(function, items):
+            if isinstance(outcome, Lost):
+                LOG.warning("a Dask worker died; its work items are tried again alone")
+                suspects.append(item)
+            else:
+                yield item, outcome
+        for item in suspects:
+            yield from self._outcomes(function, [item])
+
+    def _outcomes(
+        self, function: Callable[[Item], Outcome], items: Sequence[Item]
+    ) -> Iterator[tuple[Item, Outcome | Lost]]:
+        executor = self._client.get_executor(pure=False)  # type: ignore[no-untyped-call]  # as it comes
+        running: dict[Future[Outcome], Item] = {executor.submit(function, item): item for item in items}
+        try:
+            while running:
+                for future in self._finished(running):
+                    item = running.pop(future)
+                    if isinstance(future.exception(), self._death):
+                        yield item, Lost("its worker died twice (out of memory, or a crash)")
+                    else:
+                        yield item, future.result()
+        finally:
+            executor.shutdown(wait=False)  # cancels what has not begun
+
+    def _finished(self, running: "dict[Future[Outcome], Item]") -> "set[Future[Outcome]]":
+        """Return those that have finished, at least one; say so if there is nobody to do the work."""
+        while True:
+            done = wait(running, timeout=_SILENCE_S, return_when=FIRST_COMPLETED).done
+            if done:
+                return done
+            if not self._n_workers():
+                LOG.warning("the Dask cluster has no workers; waiting for some")
+
+    def _n_workers(self) -> int:
+        return len(self._client.scheduler_info(n_workers=-1)["workers"])
+
+
+def _await_file(path: Path) -> None:
+    """Wait for a scheduler that has just been started."""
+    deadline = time.monotonic() + _CONNECT_S
+    while not path.is_file():
+        if time.monotonic() > deadline:
+            message = f"--scheduler-file: {path} is not there"
+            raise UsageError(message, hint=f"dask scheduler --scheduler-file {path}")
+        time.sleep(0.2)
+
+
+def _version() -> str:
+    return __version__
