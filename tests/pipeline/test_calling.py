@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from baleen import calling
+from baleen.calling import HmmParameters
 from baleen.calling.events import benjamini_hochberg, finish_sites
 from baleen.config import CallingConfig
 from baleen.data import SITE_COLUMNS, ErrorPileup, ReadIndex, SignalPileup, SiteCalls
+from baleen.errors import InputError
+from baleen.worker import read_hmm
 from krill import PoreModel
 
 CONFIG = CallingConfig(channels=("level",), permutations=2)
@@ -224,3 +227,13 @@ def bare_sites(p, score, posterior):
     columns["score"] = score.astype(np.float32)
     columns["position_posterior"] = posterior.astype(np.float32)
     return SiteCalls(columns)
+
+
+def test_hmm_parameters_come_from_the_file_or_the_error_names_it(tmp_path):
+    asked = HmmParameters((0.8, 0.15, 0.05), 0.2, 0.4)
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(json.dumps(asked.to_json()))
+    bad.write_text("{}")
+    assert read_hmm(str(good)) == asked
+    with pytest.raises(InputError, match=r"bad\.json: holds no HMM parameters"):
+        read_hmm(str(bad))

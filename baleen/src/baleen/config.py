@@ -12,7 +12,7 @@ from typing import Any, Self
 from baleen.errors import UsageError
 
 ALIGN_MODES = ("standard", "fast", "sharp")
-CHANNELS = ("level", "shape", "dwell", "errors")
+CHANNELS = ("level", "shape", "errors")
 EXECUTORS = ("local", "dask")
 CHEMISTRIES = ("rna002", "rna004")
 ERROR_DIRECTIONS = ("auto", "both", "more")

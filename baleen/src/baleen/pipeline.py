@@ -29,7 +29,7 @@ from baleen.manifest import (
 )
 from baleen.outputs.slices import Slice, slice_path
 from baleen.plan import PLAN_NAME, Group, Plan, shard_groups
-from baleen.worker import EVIDENCE, Job, score_group
+from baleen.worker import EVIDENCE, Job, read_hmm, score_group
 from krill.devices import require_device
 
 FOLDER_NAME = "per_contig"
@@ -107,6 +107,7 @@ def run(request: RunRequest) -> RunSummary | None:
 def _open(request: RunRequest) -> tuple[Config, RunInputs]:
     """Check the inputs, say what was found, and settle the device."""
     config = replace(request.config, run=replace(request.config.run, device=resolve_device(request.config)))
+    read_hmm(config.calling.hmm_params)  # a wrong file must not come to light after the scoring
     inputs = open_run(request.samples, request.reference, config, index_bams=request.may_index)
     config = replace(config, calling=config.calling.for_chemistry(inputs.chemistry))
     for line in inputs.funnel_lines():

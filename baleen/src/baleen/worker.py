@@ -1,6 +1,7 @@
 """What a worker does with a group of contigs: score them, later call them. Files in, slices out."""
 
 import dataclasses
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +13,13 @@ import pysam
 
 import krill
 from baleen import calling
-from baleen.calling import Evidence, RunModel
+from baleen.calling import DEFAULT_HMM, Evidence, HmmParameters, RunModel
 from baleen.config import Config
 from baleen.crew import Clock, Seconds, crew_of
 from baleen.data import U8, ReadCalls, ReadIndex
 from baleen.distances import distances
 from baleen.error_pileup import error_pileup
-from baleen.errors import OutputError
+from baleen.errors import InputError, OutputError
 from baleen.inputs import ContigTask, ReadSource, read_contig, read_reference
 from baleen.outputs.mod_bam import ReadCall, SampleBam, modified_bases, write_mod_bam
 from baleen.outputs.slices import Slice, slice_path, write_slice
@@ -180,10 +181,11 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
     evidence = Slice(slice_path(job.evidence_folder, group.index, EVIDENCE))
     tables = {}
     read_calls: list[tuple[str, ReadCalls]] = []
+    hmm = read_hmm(job.config.calling.hmm_params)
     with clock.stage("calling"):
         for name in evidence.tables():
             scored = Evidence.from_arrays(evidence.table(name))
-            calls = calling.call_contig(scored, model, job.config.calling)
+            calls = calling.call_contig(scored, model, job.config.calling, hmm)
             tables[name] = calls.sites.columns
             read_calls.append((scored.contig, calls.reads))
         evidence.close()
@@ -214,3 +216,19 @@ def _by_read(calls: ReadCalls) -> dict[tuple[int, str], ReadCall]:
         for i in range(len(calls.reads))
         if bounds[i + 1] > bounds[i]
     }
+
+
+def read_hmm(path: str | None) -> HmmParameters:
+    """Return the parameters of ``--hmm-params``, or the default ones.
+
+    Raises
+    ------
+    InputError
+        If the file is not what `HmmParameters.to_json` makes.
+    """
+    if path is None:
+        return DEFAULT_HMM
+    try:
+        return HmmParameters.from_json(json.loads(Path(path).read_text()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(path, f"holds no HMM parameters: {error}") from error

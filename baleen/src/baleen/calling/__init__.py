@@ -12,13 +12,14 @@ from baleen.calling.events import (
     finish_sites,
 )
 from baleen.calling.evidence import Evidence
-from baleen.calling.hmm import HmmParameters
+from baleen.calling.hmm import DEFAULT_HMM, HmmParameters
 from baleen.calling.model import RunModel, fit_run
 from baleen.calling.score import score_contig
 from baleen.calling.sites import ContigCalls, call_contig
 from baleen.calling.summary import Summary, summarise
 
 __all__ = [
+    "DEFAULT_HMM",
     "SIGNIFICANT",
     "ContigCalls",
     "Evidence",
