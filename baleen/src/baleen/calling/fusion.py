@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -79,7 +80,7 @@ class Fusion:
             if len(known) == 1:
                 p[rows] = special.ndtr(-z[rows, known[0]])
             elif len(known) > 1:
-                fits = [self.channels[k] for k in known]
+                fits = tuple(self.channels[k] for k in known)
                 p[rows] = _exceedance(fits, self.statistic(z[rows]))
         return p
 
@@ -178,23 +179,32 @@ def _update(z: F64, w: F64, mean: float, sd: float) -> tuple[float, float]:
 
 
 _NODES = np.concatenate([[FLOOR], np.arange(FLOOR, 10, 0.01) + 0.01, np.arange(10.05, 38, 0.05)])
+_FINE_REACH = 40.0
 
 
-def _exceedance(fits: list[ChannelFit], statistic: F64) -> F64:
-    """P(sum of log Bayes factors >= statistic) for independent N(0, 1) scores.
+def _exceedance(fits: tuple[ChannelFit, ...], statistic: F64) -> F64:
+    """P(sum of log Bayes factors >= statistic) for independent N(0, 1) scores."""
+    values, log_p = _tail(fits)
+    return np.where(statistic <= values[0] + 1e-9, 1.0, np.exp(np.interp(statistic, values, log_p)))
+
+
+@lru_cache(maxsize=16)
+def _tail(fits: tuple[ChannelFit, ...]) -> tuple[F64, F64]:
+    """Values of the sum of log Bayes factors, rising, and the log chance of reaching them.
 
     Channel by channel: the score's axis is cut into cells, and a cell counts with its mass and
     its middle. Nothing is drawn, so the same numbers come out everywhere and tails have digits.
     """
-    top = max(float(statistic.max()), 1.0)
-    bottom = sum(float(f.log_bayes_factor(np.array([FLOOR]))[0]) for f in fits)
-    table = np.linspace(bottom, top, 4000)
+    bottom, top = (
+        sum(float(fit.log_bayes_factor(np.array([end]))[0]) for fit in fits) for end in (FLOOR, _NODES[-1])
+    )
+    near = min(top, bottom + _FINE_REACH)
+    table = np.concatenate([np.linspace(bottom, near, 4000), np.linspace(near, top, 1000)[1:]])
     z = np.maximum(_NODES, FLOOR)
     tail = _tail_of(fits[0], z)
     for one in fits[1:]:
         tail = _add(tail, one, z, table)
-    values, log_p = tail
-    return np.where(statistic <= bottom + 1e-9, 1.0, np.exp(np.interp(statistic, values, log_p)))
+    return tail
 
 
 def _tail_of(one: ChannelFit, z: F64) -> tuple[F64, F64]:
