@@ -140,6 +140,14 @@ def test_the_order_of_contigs_does_not_matter():
     assert json.dumps(calling.fit_run(summaries[::-1], CONFIG).to_json()) == expected
 
 
+def test_adding_contigs_up_a_few_at_a_time_changes_nothing(monkeypatch):
+    evidence = [calling.score_contig(signal_pileup(seed=seed), None, None, CONFIG, seed) for seed in range(5)]
+    summaries = [calling.summarise(one) for one in evidence]
+    expected = json.dumps(calling.fit_run(summaries, CONFIG).to_json())
+    monkeypatch.setattr("baleen.calling.summary.ADDED_AT_ONCE", 2)
+    assert json.dumps(calling.fit_run(iter(summaries), CONFIG).to_json()) == expected
+
+
 def test_a_run_model_survives_json():
     evidence = calling.score_contig(signal_pileup(), None, None, CONFIG, 1)
     model = calling.fit_run([calling.summarise(evidence)], CONFIG)

@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -93,38 +93,34 @@ def run_groups(
 
 @dataclass
 class _Scored:
-    """What the slices of evidence say together."""
+    """What the slices of evidence say together, beside their scores."""
 
-    summaries: list[calling.Summary] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     read_status: Counter[str] = field(default_factory=Counter)
     stages: Stages = field(default_factory=dict)
 
-    @classmethod
-    def read(cls, folder: Path, groups: Sequence[Group]) -> "_Scored":
-        """Go through the slices; a group without one was given up."""
-        scored = cls()
+    def read(self, folder: Path, groups: Sequence[Group]) -> Iterator[calling.Summary]:
+        """Go through the slices, one in memory; a group without one was given up."""
         for group in groups:
             path = slice_path(folder, group.index, EVIDENCE)
             if not path.exists():
-                scored.failed.update({task.contig: "its worker process died" for task in group.tasks})
+                self.failed.update({task.contig: "its worker process died" for task in group.tasks})
                 continue
             evidence = Slice(path)
-            scored.failed.update(evidence.meta["failed"])
-            scored.read_status.update(evidence.meta["read_status"])
-            add_stages(scored.stages, evidence.meta["seconds"])
+            self.failed.update(evidence.meta["failed"])
+            self.read_status.update(evidence.meta["read_status"])
+            add_stages(self.stages, evidence.meta["seconds"])
             for name in evidence.tables():
-                scored.summaries.append(calling.summarise(Evidence.from_arrays(evidence.table(name))))
+                yield calling.summarise(Evidence.from_arrays(evidence.table(name)))
             evidence.close()
-        return scored
 
 
 def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: float) -> RunSummary:
     """Learn across contigs, call them, merge the slices into the results."""
     clock = Clock(Crew(1))
     with clock.stage("fit"):
-        scored = _Scored.read(job.evidence_folder, plan.groups)
-        model = calling.fit_run(scored.summaries, job.config.calling)
+        scored = _Scored()
+        model = calling.fit_run(scored.read(job.evidence_folder, plan.groups), job.config.calling)
     for warning in model.warnings():
         LOG.warning("warning: %s", warning)
     _write_model(job.folder, model)

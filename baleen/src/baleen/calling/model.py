@@ -1,6 +1,6 @@
 """What is learned over the whole run: the pooled null, the error scale, the fusion of channels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -134,12 +134,10 @@ class RunModel:
         )
 
 
-def fit_run(summaries: Sequence[Summary], config: CallingConfig) -> RunModel:
+def fit_run(summaries: Iterable[Summary], config: CallingConfig) -> RunModel:
     """Learn from all contigs of a run; their order does not matter."""
-    shape = (ERROR_SCORE.n_bins,)
-    scale = ErrorScale.of(Counts.total([s.error_scores for s in summaries], shape))
-    n_candidates = max((len(s.joint) for s in summaries), default=1)
-    fits = [_fit_candidate(i, summaries, scale, config) for i in range(n_candidates)]
+    run = Summary.total(summaries)
+    fits = [_fit_candidate(i, run, config) for i in range(max(1, len(run.joint)))]
     best = fits[0]
     for other in fits[1:]:
         if other.everything.log_likelihood > best.everything.log_likelihood + fusion.GATE:
@@ -147,12 +145,13 @@ def fit_run(summaries: Sequence[Summary], config: CallingConfig) -> RunModel:
     return best
 
 
-def _fit_candidate(
-    candidate: int, summaries: Sequence[Summary], scale: ErrorScale, config: CallingConfig
-) -> RunModel:
+def _fit_candidate(candidate: int, run: Summary, config: CallingConfig) -> RunModel:
     """Fit everything for one candidate of the signal statistic."""
-    pools = pooled.pool(Counts.total([s.null[candidate] for s in summaries if s.null], NULL_SHAPE))
-    joint = Counts.total([s.joint[candidate] for s in summaries if len(s.joint) > candidate], JOINT_SHAPE)
+    none = Counts.total([], NULL_SHAPE), Counts.total([], JOINT_SHAPE)
+    null = run.null[candidate] if run.null else none[0]
+    joint = run.joint[candidate] if run.joint else none[1]
+    scale = ErrorScale.of(run.error_scores)
+    pools = pooled.pool(null)
     of_half, depth, statistic, error = joint.indices()
     signal_z = score_signal(pools, COARSE_STATISTIC.value(statistic), depth)
     z = np.column_stack([signal_z, score_errors(scale, COARSE_SCORE.value(error), config)])

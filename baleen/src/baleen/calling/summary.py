@@ -1,7 +1,9 @@
 """What one contig tells the run: counts alone, so that contigs add up in any order."""
 
 import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -23,18 +25,19 @@ MIN_SCALE_DEPTH = 15
 """Shallower positions say nothing about the error scale: one read with an error, rarely two, so that
 the median score follows the ratio of the depths."""
 
+ADDED_AT_ONCE = 64
+"""Contigs whose counts are in memory together."""
+
 MASK_P, MASK_REACH = 1e-4, 6
 """Positions this near to a strong error difference say nothing about the error scale."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What one contig tells the run: counts alone, so that contigs add up in any order.
+    """What one contig, or many, tell the run: counts alone, so that contigs add up in any order.
 
     Parameters
     ----------
-    contig
-        Its name.
     null
         Of each candidate signal statistic: over (depth bin, statistic) of relabelled reads.
     error_scores
@@ -43,10 +46,32 @@ class Summary:
         Of each candidate: over (half, depth bin, statistic, error score), coarse.
     """
 
-    contig: str
     null: tuple[Counts, ...]
     error_scores: Counts
     joint: tuple[Counts, ...]
+
+    @classmethod
+    def total(cls, parts: Iterable["Summary"]) -> "Summary":
+        """Add contigs up, a few at a time: memory does not grow with their number."""
+        rest = iter(parts)
+        total = cls._sum(list(islice(rest, ADDED_AT_ONCE)))
+        while more := list(islice(rest, ADDED_AT_ONCE)):
+            total = cls._sum([total, *more])
+        return total
+
+    @classmethod
+    def _sum(cls, parts: Sequence["Summary"]) -> "Summary":
+        return cls(
+            null=_sums([part.null for part in parts], NULL_SHAPE),
+            error_scores=Counts.total([part.error_scores for part in parts], (ERROR_SCORE.n_bins,)),
+            joint=_sums([part.joint for part in parts], JOINT_SHAPE),
+        )
+
+
+def _sums(parts: Sequence[tuple[Counts, ...]], shape: tuple[int, ...]) -> tuple[Counts, ...]:
+    """Add up candidate by candidate; a contig that lacks one counts as nothing there."""
+    n = max(map(len, parts), default=0)
+    return tuple(Counts.total([one[i] for one in parts if len(one) > i], shape) for i in range(n))
 
 
 NULL_SHAPE = (pooled.N_DEPTH_BINS, pooled.STATISTIC.n_bins)
@@ -67,7 +92,6 @@ def summarise(evidence: Evidence) -> Summary:
     if not joint:
         joint.append(_joint(evidence, statistic_of(evidence, 0), z))
     return Summary(
-        contig=evidence.contig,
         null=tuple(null),
         error_scores=Counts.of([ERROR_SCORE.index(z[unmasked])], (ERROR_SCORE.n_bins,)),
         joint=tuple(joint),
