@@ -47,17 +47,19 @@ impl AtomicReader {
     }
 }
 
-struct Piece<'a> {
-    file: &'a File,
-    path: &'a Path,
-    start: u64,
-    end: u64,
-    total: u64,
+/// Bytes of a file between two cuts.
+pub(crate) struct Piece<'a> {
+    pub(crate) file: &'a File,
+    pub(crate) path: &'a Path,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    /// Length of the file.
+    pub(crate) total: u64,
 }
 
 impl Piece<'_> {
     /// Extend the text so that it reaches from the piece's start to byte `to` of the file.
-    fn fill(&self, mate: &mut Mate, to: u64) -> Result<()> {
+    pub(crate) fn fill(&self, mate: &mut Mate, to: u64) -> Result<()> {
         mate.place.offset = self.start;
         let before = mate.text.len();
         mate.text.resize((to.min(self.total) - self.start) as usize, 0);
@@ -66,7 +68,8 @@ impl Piece<'_> {
         result.map_err(|error| reading(self.path, error))
     }
 
-    fn find_records(&self, mate: &mut Mate) -> Result<()> {
+    /// Read the records the piece owns, whole.
+    pub(crate) fn find_records(&self, mate: &mut Mate) -> Result<()> {
         self.fill(mate, self.end + LOOK_AHEAD_BYTES)?;
         let first = if self.start == 0 { Some(0) } else { self.search(mate, 0)? };
         let Some(first) = first else {

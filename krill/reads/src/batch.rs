@@ -35,7 +35,7 @@ impl Mate {
         Self { text: Vec::new(), place: Place::start(path), spans: Vec::new(), is_parsed: false }
     }
 
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.spans.clear();
         self.is_parsed = false;

@@ -88,7 +88,7 @@ impl BlockReader {
 /// Blocks behind a lock, and the relay between their batches.
 pub(crate) struct BlockSource {
     reader: Locked<BlockReader>,
-    relay: Relay,
+    relay: Relay<Vec<u8>>,
     format: Format,
     path: PathBuf,
     /// Header of a BAM file, without the records.

@@ -20,6 +20,7 @@ pub mod split;
 
 mod atomic;
 mod blocks;
+mod pairs;
 mod relay;
 mod stream;
 mod text;

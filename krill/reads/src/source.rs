@@ -4,11 +4,12 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use crate::atomic::AtomicReader;
-use crate::batch::{Batch, Format, Schedule};
+use crate::batch::{Batch, Format, Mate, Schedule};
 use crate::blocks::{BlockSource, BlockWorker};
 use crate::counters::{Site, Turn};
 use crate::lock::{LockKind, Locked};
 use crate::padded::Layout;
+use crate::pairs::PairReader;
 use crate::parsing::Parsing;
 use crate::stream::{self, Opened};
 use crate::text::TextReader;
@@ -54,6 +55,7 @@ pub struct Source {
 enum Kind {
     Text(Locked<TextReader>),
     Atomic(AtomicReader),
+    Pairs(PairReader),
     Blocks(BlockSource),
 }
 
@@ -61,6 +63,8 @@ enum Kind {
 #[derive(Default)]
 pub struct SourceWorker {
     blocks: BlockWorker,
+    /// Records of a second mate that were only counted.
+    counted: Option<Mate>,
 }
 
 impl Source {
@@ -76,7 +80,7 @@ impl Source {
         let layout = Layout::common(paths, layouts, settings.parsing)?;
         let parsing = choose(&opened, settings.parsing, layout.is_some())?;
         let (kind, parsing) = if parsing == Parsing::Atomic {
-            (Kind::Atomic(open_atomic(paths, opened, layout.as_ref(), settings)?), parsing)
+            (open_atomic(paths, opened, layout.as_ref(), settings)?, parsing)
         } else {
             open_locked(paths, opened, (parsing, layout), settings)?
         };
@@ -120,14 +124,17 @@ impl Source {
                 reader.with(turn, |reader| reader.take(batch))
             }
             Kind::Atomic(reader) => reader.take(batch),
+            Kind::Pairs(reader) => reader.take(batch, &mut worker.counted, turn),
             Kind::Blocks(blocks) => blocks.take(batch, &mut worker.blocks, turn),
         }
     }
 
     /// Wake workers that wait for others; the run is over.
     pub fn stop(&self) {
-        if let Kind::Blocks(blocks) = &self.kind {
-            blocks.stop();
+        match &self.kind {
+            Kind::Blocks(blocks) => blocks.stop(),
+            Kind::Pairs(pairs) => pairs.stop(),
+            Kind::Text(_) | Kind::Atomic(_) => {}
         }
     }
 }
@@ -135,15 +142,11 @@ impl Source {
 /// The strategy asked for, if the input allows it, or the best one.
 fn choose(opened: &[Opened], asked: Option<Parsing>, is_padded: bool) -> Result<Parsing> {
     let is_plain = opened.iter().all(|one| matches!(one, Opened::Plain(..)));
-    let is_single = opened.len() == 1;
     let problem = match asked {
-        None if is_plain && (is_single || is_padded) => return Ok(Parsing::Atomic),
+        None if is_plain => return Ok(Parsing::Atomic),
         None => return Ok(Parsing::Chunk),
         Some(Parsing::Atomic) if !is_plain => {
             "A needs plain files: pipes and compressed files have no offsets; use K"
-        }
-        Some(Parsing::Atomic) if !is_single && !is_padded => {
-            "A needs padded files for pairs; pad them with `baleen fastq pad`, or use K"
         }
         Some(Parsing::Block) if !is_padded => {
             "L needs padded files; pad them with `baleen fastq pad`, or use K"
@@ -158,7 +161,7 @@ fn open_atomic(
     opened: Vec<Opened>,
     layout: Option<&Layout>,
     settings: &SourceSettings,
-) -> Result<AtomicReader> {
+) -> Result<Kind> {
     let mut files: Vec<(PathBuf, File)> = Vec::new();
     let mut totals = Vec::new();
     for (path, one) in paths.iter().zip(opened) {
@@ -167,11 +170,18 @@ fn open_atomic(
             totals.push(total);
         }
     }
+    let schedule = settings.schedule();
     let cuts = match layout {
-        Some(layout) => layout.cuts(paths, &totals, settings.schedule())?,
-        None => vec![settings.schedule().cuts(totals[0])],
+        Some(layout) => layout.cuts(paths, &totals, schedule)?,
+        None => match <[_; 2]>::try_from(files) {
+            Ok(pair) => return Ok(Kind::Pairs(PairReader::new(pair, [totals[0], totals[1]], schedule))),
+            Err(single) => {
+                files = single;
+                vec![schedule.cuts(totals[0])]
+            }
+        },
     };
-    Ok(AtomicReader::new(files, cuts, layout.is_some()))
+    Ok(Kind::Atomic(AtomicReader::new(files, cuts, layout.is_some())))
 }
 
 fn open_locked(

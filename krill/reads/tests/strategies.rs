@@ -209,8 +209,8 @@ proptest! {
         let texts = [render(&first, line_ends.0, &blank_lines, true), render(&second, line_ends.1, &[], false)];
         let paths = [save(folder.path(), "1.fq", &texts[0]), save(folder.path(), "2.fq", &texts[1])];
         let expected = expected(&[&texts[0], &texts[1]]);
-        let in_lock = Way { parsing: way.parsing.filter(|p| !matches!(p, Parsing::Block | Parsing::Atomic)), ..way };
-        prop_assert_eq!(&expected, &pump(&paths, in_lock).expect("valid").0);
+        let plain_way = Way { parsing: way.parsing.filter(|&p| p != Parsing::Block), ..way };
+        prop_assert_eq!(&expected, &pump(&paths, plain_way).expect("valid").0);
         let padded_paths = [folder.path().join("p1.fq"), folder.path().join("p2.fq")];
         padded::pad(&paths, &padded_paths, 250).expect("fits");
         prop_assert_eq!(&expected, &pump(&padded_paths, way).expect("valid").0);
@@ -294,10 +294,49 @@ fn a_pair_that_does_not_fit_is_an_error() {
         (b"@a/2\nA\n+\nI\n@c/2\nA\n+\nI\n", "read c stands where its mate"),
     ] {
         let second = save(folder.path(), "2.fq", text);
-        for parsing in [Parsing::Original, Parsing::Deferred, Parsing::Batch, Parsing::Chunk] {
+        for parsing in Parsing::ALL.into_iter().filter(|&p| p != Parsing::Block) {
             let way = Way { parsing: Some(parsing), ..PLAIN };
             let error = pump(&[first.clone(), second.clone()], way).expect_err("unequal").to_string();
             assert!(error.contains(says), "{parsing:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn mates_that_drift_far_apart_are_matched_by_number() {
+    // Long mates first in one file, last in the other: pairs lie half a file apart.
+    let record =
+        |i: usize, length: usize| (format!("r{i}").into_bytes(), vec![b'A'; length], vec![b'@'; length]);
+    let mates = [false, true].map(|second| {
+        let length = |i: usize| if (i < 400) == second { 300 } else { 3 };
+        render(&(0..800).map(|i| record(i, length(i))).collect::<Vec<_>>(), "\n", &[], true)
+    });
+    let folder = tempfile::tempdir().expect("room on disk");
+    let paths = [save(folder.path(), "1.fq", &mates[0]), save(folder.path(), "2.fq", &mates[1])];
+    let expected = expected(&[&mates[0], &mates[1]]);
+    for workers in [1, 4] {
+        for parsing in [Parsing::Atomic, Parsing::Chunk] {
+            let way = Way { parsing: Some(parsing), batch_bytes: 1000, workers, ..PLAIN };
+            assert!(expected == pump(&paths, way).expect("valid").0, "{parsing:?}, {workers} workers");
+        }
+    }
+}
+
+#[test]
+fn damage_in_either_mate_is_named() {
+    let whole = b"@a\nACGT\n+\nIIII\n".repeat(50);
+    let damaged = [&whole[..], b"@a\nACGT\n+\nIII\n", &whole[..]].concat();
+    let whole = [&whole[..], b"@a\nACGT\n+\nIIII\n", &whole[..]].concat();
+    let folder = tempfile::tempdir().expect("room on disk");
+    let paths = [save(folder.path(), "1.fq", &whole), save(folder.path(), "2.fq", &damaged)];
+    for (paths, file) in [(paths.clone(), "2.fq"), ([paths[1].clone(), paths[0].clone()], "2.fq")] {
+        for parsing in [Parsing::Atomic, Parsing::Chunk] {
+            let error =
+                pump(&paths, Way { parsing: Some(parsing), ..PLAIN }).expect_err("damaged").to_string();
+            assert!(
+                error.contains(file) && error.ends_with("has 4 bases but 3 qualities"),
+                "{parsing:?}: {error}"
+            );
         }
     }
 }
