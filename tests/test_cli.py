@@ -22,6 +22,18 @@ CASES = {
     "run_bad_channel": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--channels", "level,colour"],
     "run_cuda_or_not": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--cuda", "0", "--no-cuda"],
     "run_bad_memory": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--gpu-memory-limit", "8 apples"],
+    "eventalign_missing_file": [
+        "eventalign",
+        "--bam",
+        "n.bam",
+        "--signal",
+        "n.pod5",
+        "--ref",
+        "ref.fa",
+        "-o",
+        "out.tsv",
+    ],
+    "eventalign_without_signal": ["eventalign", "--bam", "n.bam", "--ref", "ref.fa", "-o", "out.tsv"],
     "merge_nothing": ["merge", "."],
     "aggregate_nothing": ["aggregate", ".", "-o", "out"],
 }

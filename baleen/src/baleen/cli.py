@@ -13,6 +13,7 @@ COMMANDS = {
     "merge": "finish a run whose shards are done",
     "aggregate": "call again, with other settings, from the arrays a run kept",
     "check": "check input files and count the reads that meet",
+    "eventalign": "place signal on the reference: an event table as f5c writes it",
     "simulate": "make a native/control pair with known modifications",
     "align": "align FASTQ or unaligned BAM: minimap2, bowtie, bowtie2, hisat2",
     "fastq": "pad, unpad and check FASTQ for parsing L",

@@ -11,8 +11,15 @@ from baleen.errors import OutputError
 
 
 @contextmanager
-def complete_file(path: Path) -> Iterator[Path]:
+def complete_file(path: Path, *, is_resumable: bool = True) -> Iterator[Path]:
     """Yield the path to write to; on success it becomes ``path``, on failure it is removed.
+
+    Parameters
+    ----------
+    path
+        The file.
+    is_resumable
+        Whether ``--resume`` could go on after a failure, for the message.
 
     Raises
     ------
@@ -29,22 +36,21 @@ def complete_file(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise as_output_error(path, error) from error
+        raise as_output_error(path, error, is_resumable=is_resumable) from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise
 
 
-def as_output_error(path: Path, error: OSError) -> OutputError:
+def as_output_error(path: Path, error: OSError, *, is_resumable: bool = True) -> OutputError:
     """Say what could not be written, what is kept and how to go on."""
+    again = "give the same command with --resume" if is_resumable else "give the same command again"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return OutputError(
-            f"{path}: the disk is full; finished contigs are kept",
-            hint="free some space, then give the same command with --resume",
-        )
+        kept = "; finished contigs are kept" if is_resumable else ""
+        return OutputError(f"{path}: the disk is full{kept}", hint=f"free some space, then {again}")
     return OutputError(
         f"{path}: cannot be written: {error.strerror or error}",
-        hint="check the folder's permissions, then give the same command with --resume",
+        hint=f"check the folder's permissions, then {again}",
     )
 
 

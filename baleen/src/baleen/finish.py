@@ -24,9 +24,9 @@ from baleen.manifest import RUN_NAME, parameter_hash, read_parameters, write_run
 from baleen.outputs.merge import SiteCounts, merge_sites
 from baleen.outputs.mod_bam import merge_bams, merged_header
 from baleen.outputs.slices import Slice, slice_path
+from baleen.pileup import total_status
 from baleen.plan import Group, Plan, largest_first
 from baleen.worker import CALLS, EVIDENCE, READS, GroupOutcome, Job, call_group
-from krill import ReadStatus
 
 SITES_NAME, READS_NAME = "site_results.tsv", "read_results.bam"
 
@@ -138,7 +138,7 @@ def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: fl
         output_dir=output_dir,
         n_contigs=plan.n_contigs - len(scored.failed),
         sites=sites,
-        read_status=_read_status(plan, scored.read_status),
+        read_status=total_status(plan.read_status, scored.read_status),
         failed=scored.failed,
     )
     facts = {
@@ -194,12 +194,3 @@ def _table_comments(parameters: Mapping[str, Any], plan: Plan) -> list[str]:
         f"parameters {parameter_hash(parameters)}",
         "position is 0-based",
     ]
-
-
-def _read_status(plan: Plan, placed: Mapping[str, int]) -> dict[str, int]:
-    """Count every read once: as the inputs left it, or, if it was placed, as the placing left it."""
-    total = Counter(plan.read_status)
-    total["ok"] -= sum(placed.values())
-    total.update(placed)
-    names = [status.name.lower() for status in ReadStatus]
-    return {name: total[name] for name in names if total[name]}

@@ -1,7 +1,8 @@
 """Turn aligned reads into signal windows per position."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -182,3 +183,12 @@ def status_counts(statuses: Iterable[U8]) -> dict[str, int]:
     for status in statuses:
         total += np.bincount(status, minlength=len(ReadStatus))
     return {ReadStatus(i).name.lower(): int(n) for i, n in enumerate(total) if n}
+
+
+def total_status(before: Mapping[str, int], placed: Mapping[str, int]) -> dict[str, int]:
+    """Count every read once: as the inputs left it, or, if it was placed, as the placing left it."""
+    total = Counter(before)
+    total["ok"] -= sum(placed.values())
+    total.update(placed)
+    names = [status.name.lower() for status in ReadStatus]
+    return {name: total[name] for name in names if total[name]}

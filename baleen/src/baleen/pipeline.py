@@ -89,7 +89,7 @@ def run(request: RunRequest) -> RunSummary | None:
     plan.write(folder)
     groups = plan.groups if request.shard is None else shard_groups(plan.groups, *request.shard)
     source = inputs.write(folder)
-    with _ended_by_signals(), open_workers(config.run, len(groups)) as workers:
+    with ended_by_signals(), open_workers(config.run, len(groups)) as workers:
         LOG.info(
             "%d contigs in %d groups, %s; %s on %s",
             sum(len(group.tasks) for group in groups), len(groups), plan.chemistry or "no signal",
@@ -151,7 +151,7 @@ def merge(output_dir: Path, threads: int) -> RunSummary:
         raise InputError(output_dir, problem, hint="run the missing shards: baleen run ... --shard i/n")
     config = replace(config, run=replace(config.run, threads=threads))
     source = ReadSource.of(folder, plan.samples)
-    with _ended_by_signals(), open_workers(config.run, len(plan.groups)) as workers:
+    with ended_by_signals(), open_workers(config.run, len(plan.groups)) as workers:
         job = Job(config, source, plan.chemistry, folder, folder, workers.threads, "cpu")
         return finish(output_dir, job, plan, workers, started)
 
@@ -182,7 +182,7 @@ def aggregate(run_dir: Path, output_dir: Path, config: Config, *, is_forced: boo
     parameters = {**read_parameters(source_folder), **setting_parameters(config)}
     claim_folder(output_dir, folder, parameters, is_resumed=False, is_forced=is_forced)
     source = ReadSource.of(source_folder, plan.samples)
-    with _ended_by_signals(), open_workers(config.run, len(plan.groups)) as workers:
+    with ended_by_signals(), open_workers(config.run, len(plan.groups)) as workers:
         job = Job(config, source, plan.chemistry, source_folder, folder, workers.threads, "cpu")
         return finish(output_dir, job, plan, workers, started)
 
@@ -234,7 +234,7 @@ def _is_scored(folder: Path, group: Group) -> bool:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """Let SIGTERM end the run as Ctrl-C does: workers stop, finished slices stay."""
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -67,7 +67,8 @@ class GroupOutcome:
 
 
 @lru_cache(maxsize=2)
-def _pore_model(chemistry: str, path: str | None) -> PoreModel:
+def pore_model(chemistry: str, path: str | None) -> PoreModel:
+    """Return the model of ``--kmer-model``, or the shipped one."""
     return PoreModel.shipped(chemistry) if path is None else PoreModel.load(path)
 
 
@@ -159,7 +160,7 @@ def _align(batch: ReadBatch, reference: U8, job: Job) -> Alignments:
     if job.chemistry is None:
         message = "event alignment needs a pore model"
         raise ValueError(message)
-    model = _pore_model(job.chemistry, pileup.kmer_model)
+    model = pore_model(job.chemistry, pileup.kmer_model)
     return krill.align(batch, reference, model, mode=pileup.align_mode, moves=pileup.moves)
 
 

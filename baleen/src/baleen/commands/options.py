@@ -89,6 +89,22 @@ _SPECIAL_TYPES: dict[str, click.ParamType[Any]] = {
 _GIVEN_OTHERWISE = {"device"}  # --cuda and --no-cuda
 
 
+def chosen_settings(*names: str) -> Callable[[F], F]:
+    """Add the options of these fields of ``Config`` alone, and ``--config FILE``."""
+    items = {
+        item.name: item
+        for section in dataclasses.fields(Config)
+        for item in dataclasses.fields(section.default_factory)  # type: ignore[arg-type]  # a class
+    }
+
+    def decorate(function: F) -> F:
+        for name in reversed(names):
+            function = _option(items[name])(function)
+        return _config_option(function)
+
+    return decorate
+
+
 def settings_options(*sections: str) -> Callable[[F], F]:
     """Add one option per field of these sections of ``Config``, and ``--config FILE``."""
 
@@ -97,16 +113,20 @@ def settings_options(*sections: str) -> Callable[[F], F]:
             if section.name in sections:
                 kind: Any = section.default_factory
                 function = field_options(kind)(function)
-        return click.option(
-            "--config",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            is_eager=True,
-            expose_value=False,
-            callback=_read_config_file,
-            help="TOML file of settings; environment BALEEN_* and flags go before it.",
-        )(function)
+        return _config_option(function)
 
     return decorate
+
+
+def _config_option(function: F) -> F:
+    return click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=_read_config_file,
+        help="TOML file of settings; environment BALEEN_* and flags go before it.",
+    )(function)
 
 
 def field_options(kind: type[Any]) -> Callable[[F], F]:

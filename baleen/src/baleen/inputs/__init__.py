@@ -1,7 +1,7 @@
 """Open the files of a run, check them against each other, and hand out reads contig by contig."""
 
 from baleen.inputs.contig_reads import close_files, read_contig, read_reference
-from baleen.inputs.run_inputs import RunInputs, open_run
+from baleen.inputs.run_inputs import RunInputs, open_run, open_sample
 from baleen.inputs.samples import SampleFiles, read_sheet
 from baleen.inputs.tasks import ContigTask, ReadSource
 
@@ -12,6 +12,7 @@ __all__ = [
     "SampleFiles",
     "close_files",
     "open_run",
+    "open_sample",
     "read_contig",
     "read_reference",
     "read_sheet",

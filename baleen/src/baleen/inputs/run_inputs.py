@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from baleen.inputs.chemistry import decide
 from baleen.inputs.contigs import Reference, chosen_contigs
 from baleen.inputs.funnel import LOW_SHARE, Funnel, build_funnel
 from baleen.inputs.sample_reads import SampleReads
-from baleen.inputs.samples import SampleFiles, resolve
+from baleen.inputs.samples import SampleFiles, check_conditions, resolve
 from baleen.inputs.selection import Rows, measure_depths, select_reads
 from baleen.inputs.tasks import ContigTask, ReadSource
 from krill.errors import FormatError
@@ -110,6 +110,41 @@ def open_run(
     MismatchError
         If files contradict each other.
     """
+    check_conditions(samples)
+    met = _meet(samples, reference, config, index_bams=index_bams)
+    names = list(met.reference.lengths_bp)
+    lengths = np.array(list(met.reference.lengths_bp.values()), np.int64)
+    depths = measure_depths(met.reads, lengths, config.reads)
+    seen = np.flatnonzero((depths.native > 0) | (depths.control > 0))
+    reasons = {i: depths.reason(i, config.reads) for i in seen.tolist()}
+    return _planned(met, {names[i]: reason for i, reason in reasons.items()}, config)
+
+
+def open_sample(
+    sample: SampleFiles, reference: Path, config: Config, *, index_bams: bool = False
+) -> RunInputs:
+    """Check the files of one sample alone; every contig with a usable read is kept.
+
+    Parameters and errors are those of `open_run`.
+    """
+    met = _meet([sample], reference, config, index_bams=index_bams)
+    names = list(met.reference.lengths_bp)
+    n_reads, _ = met.reads[0].counts(len(names))
+    return _planned(met, {names[i]: None for i in np.flatnonzero(n_reads).tolist()}, config)
+
+
+@dataclass(frozen=True)
+class _Met:
+    """Reads of BAM, FASTQ and signal, met; nothing is chosen yet."""
+
+    files: tuple[SampleFiles, ...]
+    reference: Reference
+    reads: list[SampleReads]
+    chemistry: str | None
+    sampling_rate_hz: float | None
+
+
+def _meet(samples: Sequence[SampleFiles], reference: Path, config: Config, *, index_bams: bool) -> _Met:
     with _format_errors():
         files = resolve(samples, needs_signal=config.calling.signal)
         contigs = Reference.open(reference)
@@ -117,28 +152,29 @@ def open_run(
         found = [_load(sample, contigs, config, index_bams=index_bams) for sample in files]
     _check_shared(found)
     chemistry, rate = _chemistry(found, config)
-    names = list(contigs.lengths_bp)
-    lengths = np.array(list(contigs.lengths_bp.values()), np.int64)
     if chosen is not None:
-        is_chosen = np.append([name in chosen for name in names], False)
+        is_chosen = np.append([name in chosen for name in contigs.lengths_bp], False)
         for sample in found:
             sample.fail(ReadStatus.NOT_TARGET, ~is_chosen[sample.contig])
-    depths = measure_depths(found, lengths, config.reads)
-    seen = np.flatnonzero((depths.native > 0) | (depths.control > 0))
-    reasons = {i: depths.reason(i, config.reads) for i in seen.tolist()}
-    keeps = np.zeros(len(names), bool)
-    keeps[[i for i, reason in reasons.items() if reason is None]] = True
-    table = select_reads(found, keeps, config.reads)
-    funnels = {sample.files.name: build_funnel(sample) for sample in found}
+    return _Met(files, contigs, found, chemistry, rate)
+
+
+def _planned(met: _Met, reasons: Mapping[str, str | None], config: Config) -> RunInputs:
+    """Choose reads; ``reasons`` says of every contig with usable reads why it is skipped, if it is."""
+    names = list(met.reference.lengths_bp)
+    lengths = np.array(list(met.reference.lengths_bp.values()), np.int64)
+    kept = {name for name, reason in reasons.items() if reason is None}
+    table = select_reads(met.reads, np.array([name in kept for name in names], np.bool_), config.reads)
+    funnels = {sample.files.name: build_funnel(sample) for sample in met.reads}
     return RunInputs(
-        samples=files,
-        reference=contigs,
-        tasks=tuple(_tasks(table, names, lengths, len(files))),
-        chemistry=chemistry,
-        sampling_rate_hz=rate,
+        samples=met.files,
+        reference=met.reference,
+        tasks=tuple(_tasks(table, names, lengths, len(met.files))),
+        chemistry=met.chemistry,
+        sampling_rate_hz=met.sampling_rate_hz,
         funnels=tuple(funnel for funnel, _ in funnels.values()),
         status_counts={name: counts for name, (_, counts) in funnels.items()},
-        skipped_contigs={names[i]: reason for i, reason in reasons.items() if reason is not None},
+        skipped_contigs={name: reason for name, reason in reasons.items() if reason is not None},
         warnings=tuple(_warnings([funnel for funnel, _ in funnels.values()], reasons)),
         table=table,
     )
@@ -263,7 +299,7 @@ def _tasks(table: Rows, names: Sequence[str], lengths: np.ndarray, n_samples: in
         sequence_start += int(lengths[contig])
 
 
-def _warnings(funnels: Sequence[Funnel], reasons: dict[int, str | None]) -> Iterator[str]:
+def _warnings(funnels: Sequence[Funnel], reasons: Mapping[str, str | None]) -> Iterator[str]:
     for funnel in funnels:
         if funnel.shared < LOW_SHARE:
             yield (

@@ -83,20 +83,24 @@ def _cell(folder: Path, cell: str | None) -> tuple[Path, ...]:
     return tuple(folder / item.strip() for item in (cell or "").split(",") if item.strip())
 
 
+def check_conditions(samples: Sequence[SampleFiles]) -> None:
+    """Raise ``UsageError`` unless there are native and control samples."""
+    for label, is_native in (("native", True), ("control", False)):
+        if not any(sample.is_native == is_native for sample in samples):
+            message = f"no {label} sample is given"
+            raise UsageError(message, hint="--native-bam FILE --ivt-bam FILE, or --samples SHEET")
+
+
 def resolve(samples: Sequence[SampleFiles], *, needs_signal: bool) -> tuple[SampleFiles, ...]:
     """Replace folders of signal by the files in them, and check that nothing is missing.
 
     Raises
     ------
     UsageError
-        If a condition has no sample, two samples share a name, or a sample has no BAM or signal.
+        If two samples share a name, or a sample has no BAM or signal.
     InputError
         If a file does not exist, or a folder holds no signal.
     """
-    for label, is_native in (("native", True), ("control", False)):
-        if not any(sample.is_native == is_native for sample in samples):
-            message = f"no {label} sample is given"
-            raise UsageError(message, hint="--native-bam FILE --ivt-bam FILE, or --samples SHEET")
     names = [sample.name for sample in samples]
     if len(set(names)) < len(names) or not all(names) or len(names) > _MAX_SAMPLES:
         message = f"samples need different names, {_MAX_SAMPLES} at most; got {', '.join(names)}"
