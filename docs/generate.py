@@ -2,13 +2,13 @@
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from baleen.cli import COMMANDS, baleen
-from baleen.data import SITE_COLUMNS
+from baleen.data import SAMPLE_COLUMNS, SITE_COLUMNS, Column
 from krill import ReadStatus
 
 FOLDER = Path(__file__).parent / "reference"
@@ -91,9 +91,19 @@ def _site_table() -> Iterator[str]:
     yield "Generated from the code by `make docs`."
     yield "Tab-separated; lines that begin with `##` come first; missing values are empty; truth is 1 and 0."
     yield ""
+    yield from _columns(SITE_COLUMNS)
+    yield ""
+    yield "## `sample_sites.tsv`"
+    yield ""
+    yield "Written where a run has more than one native and one control sample."
+    yield ""
+    yield from _columns(SAMPLE_COLUMNS)
+
+
+def _columns(columns: Sequence[Column]) -> Iterator[str]:
     yield "| column | type | unit | meaning |"
     yield "| --- | --- | --- | --- |"
-    for column in SITE_COLUMNS:
+    for column in columns:
         yield f"| `{column.name}` | {column.dtype} | {column.unit} | {column.description} |"
 
 

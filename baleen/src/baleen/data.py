@@ -44,6 +44,9 @@ class ReadIndex:
         hash(seed, read id) modulo the number of folds, uint8, shape ``(r,)``.
     sample_names
         Names of the sequenced libraries.
+    sample_groups
+        Condition of each library, of which there may be several native ones; empty = two
+        conditions, native and control.
     """
 
     read_ids: tuple[str, ...]
@@ -51,6 +54,7 @@ class ReadIndex:
     sample: U8
     fold: U8
     sample_names: tuple[str, ...]
+    sample_groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         r = (len(self.read_ids),)
@@ -60,6 +64,14 @@ class ReadIndex:
 
     def __len__(self) -> int:
         return len(self.read_ids)
+
+    def condition(self) -> U8:
+        """Return the condition of each sample, uint8: 0 = control, natives from 1 in order of name."""
+        is_native = np.zeros(len(self.sample_names), np.bool_)
+        is_native[self.sample[self.is_native]] = True
+        groups = np.array(self.sample_groups or ["native"] * len(is_native))
+        number = np.unique(np.where(is_native, groups, ""), return_inverse=True)[1]
+        return np.where(is_native, np.maximum(number, 1), 0).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -233,6 +245,18 @@ SITE_COLUMNS: tuple[Column, ...] = (
     Column("filter", "str", "", "PASS, or why the position was not tested"),
 )
 """The site table, in order. Missing values are empty in files."""
+
+
+SAMPLE_COLUMNS: tuple[Column, ...] = (
+    Column("contig", "str", "", "reference sequence"),
+    Column("position", "int32", "0-based", "reference index of the base under test"),
+    Column("sample", "str", "", "name of the sequenced library"),
+    Column("condition", "str", "", "control, native, or the name of the native condition"),
+    Column("depth", "int32", "reads", "reads of the sample behind the call"),
+    Column("mod_ratio", "float32", "", "estimated share of modified molecules of the sample"),
+    Column("mean_p_mod", "float32", "", "mean of the sample's reads' probabilities"),
+)
+"""The table of samples, in order: a line per tested position and sample with reads there."""
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,21 @@ import pysam
 
 from baleen import __version__, calling
 from baleen.calling import Evidence, RunModel
+from baleen.config import CallingConfig
 from baleen.console import LOG, Progress
 from baleen.crew import Clock, Crew, Seconds
+from baleen.data import SAMPLE_COLUMNS
 from baleen.executors import Lost, Workers
 from baleen.files import complete_file
 from baleen.manifest import RUN_NAME, parameter_hash, read_parameters, write_run
-from baleen.outputs.merge import SiteCounts, merge_sites
+from baleen.outputs.merge import SiteCounts, merge_sites, merge_tables
 from baleen.outputs.mod_bam import merge_bams, merged_header
 from baleen.outputs.slices import Slice, slice_path
 from baleen.pileup import total_status
 from baleen.plan import Group, Plan, largest_first
-from baleen.worker import CALLS, EVIDENCE, READS, GroupOutcome, Job, call_group
+from baleen.worker import CALLS, EVIDENCE, READS, SAMPLES, GroupOutcome, Job, call_group
 
-SITES_NAME, READS_NAME = "site_results.tsv", "read_results.bam"
+SITES_NAME, SAMPLES_NAME, READS_NAME = "site_results.tsv", "sample_sites.tsv", "read_results.bam"
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,9 @@ class _Scored:
     read_status: Counter[str] = field(default_factory=Counter)
     stages: Stages = field(default_factory=dict)
 
-    def read(self, folder: Path, groups: Sequence[Group]) -> Iterator[calling.Summary]:
-        """Go through the slices, one in memory; a group without one was given up."""
+    def read(self, folder: Path, groups: Sequence[Group]) -> list[Path]:
+        """Go through the slices and return them; a group without one was given up."""
+        paths = []
         for group in groups:
             path = slice_path(folder, group.index, EVIDENCE)
             if not path.exists():
@@ -110,9 +113,27 @@ class _Scored:
             self.failed.update(evidence.meta["failed"])
             self.read_status.update(evidence.meta["read_status"])
             add_stages(self.stages, evidence.meta["seconds"])
-            for name in evidence.tables():
-                yield calling.summarise(Evidence.from_arrays(evidence.table(name)))
             evidence.close()
+            paths.append(path)
+        return paths
+
+
+def _evidence(paths: Sequence[Path]) -> Iterator[Evidence]:
+    """Go through the contigs of slices, one in memory."""
+    for path in paths:
+        piece = Slice(path)
+        for name in piece.tables():
+            yield Evidence.from_arrays(piece.table(name))
+        piece.close()
+
+
+def _learn(paths: Sequence[Path], plan: Plan, config: CallingConfig) -> RunModel:
+    """Learn across contigs; where there are replicates, their variance first."""
+    priors: calling.Priors = ()
+    if plan.has_replicates:
+        priors = calling.fit_priors(calling.spread_counts(one) for one in _evidence(paths))
+    summaries = (calling.summarise(one, priors) for one in _evidence(paths))
+    return calling.fit_run(summaries, config, priors)
 
 
 def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: float) -> RunSummary:
@@ -120,7 +141,8 @@ def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: fl
     clock = Clock(Crew(1))
     with clock.stage("fit"):
         scored = _Scored()
-        model = calling.fit_run(scored.read(job.evidence_folder, plan.groups), job.config.calling)
+        paths = scored.read(job.evidence_folder, plan.groups)
+        model = _learn(paths, plan, job.config.calling)
     for warning in model.warnings():
         LOG.warning("warning: %s", warning)
     _write_model(job.folder, model)
@@ -168,6 +190,8 @@ def _merge(
         return [path for path in paths if path.exists()]
 
     sites = merge_sites(output_dir / SITES_NAME, slices(CALLS), comments)
+    if job.has_sample_table:
+        merge_tables(output_dir / SAMPLES_NAME, SAMPLE_COLUMNS, slices(SAMPLES), comments)
     if job.config.output.read_bam:
         merge_bams(slices(READS), header, output_dir / READS_NAME)
     return sites

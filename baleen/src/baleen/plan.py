@@ -68,6 +68,12 @@ class Plan:
         """Contigs to call."""
         return sum(len(group.tasks) for group in self.groups)
 
+    @property
+    def has_replicates(self) -> bool:
+        """Whether a condition has several samples."""
+        conditions = Counter(sample.condition for sample in self.samples)
+        return any(n > 1 for n in conditions.values())
+
     @classmethod
     def of(cls, inputs: RunInputs) -> Self:
         """Plan a run."""
@@ -107,7 +113,7 @@ class Plan:
 def _sample(data: Mapping[str, Any]) -> SampleFiles:
     paths = {name: tuple(map(Path, data[name])) for name in ("bam", "signal", "fastq")}
     table = data["eventalign"] and Path(data["eventalign"])
-    return SampleFiles(data["name"], data["is_native"], **paths, eventalign=table)
+    return SampleFiles(data["name"], data["is_native"], **paths, eventalign=table, group=data["group"])
 
 
 def _task(data: Mapping[str, Any]) -> ContigTask:

@@ -27,7 +27,7 @@ from baleen.pileup import PlacedReads, build_pileup, index_reads, place_batch, s
 from baleen.plan import Group
 from krill import Alignments, PoreModel, Ragged, ReadBatch
 
-EVIDENCE, CALLS, READS = "evidence.npz", "calls.npz", "bam"
+EVIDENCE, CALLS, SAMPLES, READS = "evidence.npz", "calls.npz", "samples.npz", "bam"
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ class Job:
     folder: Path
     threads: int
     device: str
+
+    @property
+    def has_sample_table(self) -> bool:
+        """Whether sites are told sample by sample too: with one of each there is nothing to add."""
+        return len(self.source.samples) > 2  # native and control
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,9 @@ def _place(job: Job, reference: U8, numbered: tuple[int, ReadBatch]) -> _Batch:
 def _index(batches: Sequence[_Batch], job: Job) -> ReadIndex:
     samples = job.source.samples
     rows = [(batch.reads.read_ids, batch.sample, samples[batch.sample].is_native) for batch in batches]
-    return index_reads(rows, tuple(sample.name for sample in samples), job.config.reads.seed)
+    index = index_reads(rows, tuple(sample.name for sample in samples), job.config.reads.seed)
+    groups = tuple(sample.condition for sample in samples)
+    return dataclasses.replace(index, sample_groups=groups)
 
 
 def _without_signal(batch: ReadBatch) -> ReadBatch:
@@ -180,7 +187,8 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
     """
     clock = Clock(crew_of(job.threads))
     evidence = Slice(slice_path(job.evidence_folder, group.index, EVIDENCE))
-    tables = {}
+    tables, sample_tables = {}, {}
+    conditions = tuple(sample.condition for sample in job.source.samples)
     read_calls: list[tuple[str, ReadCalls]] = []
     hmm = read_hmm(job.config.calling.hmm_params)
     with clock.stage("calling"):
@@ -188,6 +196,8 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
             scored = Evidence.from_arrays(evidence.table(name))
             calls = calling.call_contig(scored, model, job.config.calling, hmm)
             tables[name] = calls.sites.columns
+            if job.has_sample_table:
+                sample_tables[name] = calling.call_samples(scored, calls, model, conditions)
             read_calls.append((scored.contig, calls.reads))
         evidence.close()
     if job.config.output.read_bam:
@@ -198,6 +208,8 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
             write_mod_bam(path, pysam.AlignmentHeader.from_text(header), contigs, codes)
     with clock.stage("writing"):
         write_slice(slice_path(job.folder, group.index, CALLS), tables, {})
+        if job.has_sample_table:
+            write_slice(slice_path(job.folder, group.index, SAMPLES), sample_tables, {})
     return GroupOutcome(clock.seconds)
 
 

@@ -14,6 +14,8 @@ from baleen.calling.events import (
 from baleen.calling.evidence import Evidence
 from baleen.calling.hmm import DEFAULT_HMM, HmmParameters
 from baleen.calling.model import RunModel, fit_run
+from baleen.calling.replicates import Priors, fit_priors, spread_counts
+from baleen.calling.sample_calls import call_samples
 from baleen.calling.score import score_contig
 from baleen.calling.sites import ContigCalls, call_contig
 from baleen.calling.summary import Summary, summarise
@@ -24,15 +26,19 @@ __all__ = [
     "ContigCalls",
     "Evidence",
     "HmmParameters",
+    "Priors",
     "RunModel",
     "Summary",
     "benjamini_hochberg",
     "call_contig",
+    "call_samples",
     "candidates",
     "event_limit",
     "finish_contig",
     "finish_sites",
+    "fit_priors",
     "fit_run",
     "score_contig",
+    "spread_counts",
     "summarise",
 ]

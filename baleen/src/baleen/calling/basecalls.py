@@ -61,25 +61,35 @@ class ErrorTest:
     control: F32
 
 
+def error_scores(table: ErrorTable) -> F32:
+    """Return what each read scores at each position, shape ``(p, r)``; 0 where it is absent.
+
+    ``x = e + (e_before + e_after) / 4`` with ``e`` = any error at a base.
+    """
+    e = (table.covered & (table.errors > 0)).astype(np.float32)
+    x = e.copy()
+    x[1:] += NEIGHBOUR_WEIGHT * e[:-1]
+    x[:-1] += NEIGHBOUR_WEIGHT * e[1:]
+    return np.where(table.covered, x, np.float32(0))
+
+
 def error_test(table: ErrorTable, is_native: Bool) -> ErrorTest:
     """Test every position by the permutation distribution of the native reads' errors.
 
     Notes
     -----
-    A read scores ``x = e + (e_before + e_after) / 4`` with ``e`` = any error at a base. The sum
-    over native reads has known mean, variance and skewness over relabellings of the reads; its
-    tail is that of the Pearson III distribution with these moments. One read is one number,
-    so reads with many errors do no harm, and nothing is trained, so nothing needs folds.
+    A read scores as in `error_scores`. The sum over native reads has known mean, variance and
+    skewness over relabellings of the reads; its tail is that of the Pearson III distribution with
+    these moments. One read is one number, so reads with many errors do no harm, and nothing is
+    trained, so nothing needs folds.
     """
     covered = table.covered
     e = (covered & (table.errors > 0)).astype(np.float32)
-    x = e.copy()
-    x[1:] += NEIGHBOUR_WEIGHT * e[:-1]
-    x[:-1] += NEIGHBOUR_WEIGHT * e[1:]
+    x = error_scores(table)
     n_native = covered[:, is_native].sum(axis=1).astype(np.float64)
     n = covered.sum(axis=1).astype(np.float64)
     n_control = n - n_native
-    mean = (x * covered).sum(axis=1) / np.maximum(n, 1)
+    mean = x.sum(axis=1) / np.maximum(n, 1)
     deviation = np.where(covered, x - mean[:, None], 0)
     z = _score(deviation, is_native, n_native, n_control)
     tested = (n_native >= MIN_READS) & (n_control >= MIN_READS)

@@ -5,9 +5,10 @@ from typing import Self
 
 import numpy as np
 
-from baleen.calling.basecalls import MIN_READS, error_test, tabulate
+from baleen.calling.basecalls import MIN_READS, error_scores, error_test, tabulate
 from baleen.calling.channels import Frame
 from baleen.calling.read_errors import REACH, read_ratios
+from baleen.calling.replicates import SampleMeans, error_means
 from baleen.config import CallingConfig
 from baleen.data import F32, I32, Bool, ErrorPileup
 
@@ -31,6 +32,7 @@ class ErrorScores:
     share: F32
     llr: F32
     covered: Bool
+    samples: SampleMeans | None = None
 
     @classmethod
     def absent(cls, shape: tuple[int, int]) -> Self:
@@ -72,6 +74,7 @@ def score_errors(pileup: ErrorPileup, frame: Frame, config: CallingConfig) -> Er
         share=share,
         llr=llr,
         covered=covered,
+        samples=error_means(error_scores(table), covered, pileup.reads),
     )
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from baleen.data import F32, I32, I64, U8, Bool, ReadIndex, check
 
-VERSION = 1
+VERSION = 2
 """Changes when the arrays change, so that saved slices of another version are refused."""
 
 
@@ -50,6 +50,9 @@ class Evidence:
     p_signal, error_llr
         Probability by signal (NaN = no signal) and log-likelihood ratio by errors (0 = says
         nothing) of each pair, float32, shape ``(w,)``.
+    sample_mean, sample_precision
+        Mean of each sample's reads and 1 / its variance by the reads alone, float32, shape
+        ``(c + 1, samples, p)``: shifts by each candidate, error scores last; precision 0 = absent.
     reads
         The reads.
     """
@@ -76,6 +79,8 @@ class Evidence:
     read: I32
     p_signal: F32
     error_llr: F32
+    sample_mean: F32
+    sample_precision: F32
     reads: ReadIndex
 
     _PER_POSITION = (
@@ -92,6 +97,9 @@ class Evidence:
         check("statistic", self.statistic, np.float64, (len(self.statistic), p))
         m = len(self.null_depth)
         check("null_statistic", self.null_statistic, np.float32, (len(self.statistic), m))
+        of_samples = (len(self.statistic) + 1, len(self.reads.sample_names), p)
+        check("sample_mean", self.sample_mean, np.float32, of_samples)
+        check("sample_precision", self.sample_precision, np.float32, of_samples)
         check("pair_offsets", self.pair_offsets, np.int64, (p + 1,))
         for name in ("p_signal", "error_llr"):
             check(name, getattr(self, name), np.float32, (w,))
@@ -127,6 +135,7 @@ class Evidence:
             sample=arrays["reads_sample"],
             fold=arrays["reads_fold"],
             sample_names=tuple(str(name) for name in arrays["reads_sample_names"]),
+            sample_groups=tuple(str(name) for name in arrays["reads_sample_groups"]),
         )
         names = [field.name for field in dataclasses.fields(cls) if field.name != "reads"]
         values: dict[str, Any] = {name: arrays[name] for name in names}

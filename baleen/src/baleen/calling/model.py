@@ -1,7 +1,7 @@
 """What is learned over the whole run: the pooled null, the error scale, the fusion of channels."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy import special
 from baleen.calling import fusion, pooled
 from baleen.calling.counts import Counts
 from baleen.calling.fusion import Fusion
+from baleen.calling.replicates import Inflation, Priors, SpreadPrior
 from baleen.calling.summary import (
     COARSE_SCORE,
     COARSE_STATISTIC,
@@ -23,7 +24,7 @@ from baleen.calling.summary import (
 from baleen.config import CallingConfig
 from baleen.data import F32, I64
 
-VERSION = 1
+VERSION = 2
 
 MIN_UNMASKED = 200
 """Unmasked positions needed to tell a difference between libraries."""
@@ -81,6 +82,8 @@ class RunModel:
         Fitted on the whole run; enters no test.
     used
         Channels that passed the gate: (signal, errors).
+    priors
+        Variance between samples per candidate and of the errors; empty without replicates.
     """
 
     candidate: int
@@ -89,6 +92,7 @@ class RunModel:
     fusions: tuple[Fusion, ...]
     everything: Fusion
     used: tuple[bool, bool]
+    priors: Priors = ()
 
     def warnings(self) -> tuple[str, ...]:
         """Return what the user must be told."""
@@ -110,6 +114,7 @@ class RunModel:
             "fusions": [one.to_json() for one in self.fusions],
             "everything": self.everything.to_json(),
             "used": list(self.used),
+            "priors": [one and one.to_json() for one in self.priors],
         }
 
     @classmethod
@@ -131,18 +136,29 @@ class RunModel:
             fusions=tuple(Fusion.from_json(one) for one in data["fusions"]),
             everything=Fusion.from_json(data["everything"]),
             used=(bool(data["used"][0]), bool(data["used"][1])),
+            priors=tuple(one and SpreadPrior.from_json(one) for one in data["priors"]),
         )
 
 
-def fit_run(summaries: Iterable[Summary], config: CallingConfig) -> RunModel:
-    """Learn from all contigs of a run; their order does not matter."""
+def fit_run(summaries: Iterable[Summary], config: CallingConfig, priors: Priors = ()) -> RunModel:
+    """Learn from all contigs of a run; their order does not matter.
+
+    Parameters
+    ----------
+    summaries
+        Of the contigs, made with the same ``priors``.
+    config
+        Settings.
+    priors
+        Variance between samples, from `fit_priors`.
+    """
     run = Summary.total(summaries)
     fits = [_fit_candidate(i, run, config) for i in range(max(1, len(run.joint)))]
     best = fits[0]
     for other in fits[1:]:
         if other.everything.log_likelihood > best.everything.log_likelihood + fusion.GATE:
             best = other
-    return best
+    return replace(best, priors=priors)
 
 
 def _fit_candidate(candidate: int, run: Summary, config: CallingConfig) -> RunModel:
@@ -152,8 +168,9 @@ def _fit_candidate(candidate: int, run: Summary, config: CallingConfig) -> RunMo
     joint = run.joint[candidate] if run.joint else none[1]
     scale = ErrorScale.of(run.error_scores)
     pools = pooled.pool(null)
-    of_half, depth, statistic, error = joint.indices()
+    of_half, depth, statistic, error, inflation = joint.indices()
     signal_z = score_signal(pools, COARSE_STATISTIC.value(statistic), depth)
+    signal_z = Inflation.of_codes(inflation).temper(signal_z, two_sided=True)
     z = np.column_stack([signal_z, score_errors(scale, COARSE_SCORE.value(error), config)])
     weight = joint.count.astype(np.float64)
     used = fusion.choose_channels(z, weight, _CAPPED)

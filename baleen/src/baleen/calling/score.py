@@ -7,6 +7,7 @@ import numpy as np
 from baleen.calling.channels import Frame
 from baleen.calling.error_scores import ErrorScores, score_errors
 from baleen.calling.evidence import Evidence, kmers, pairs
+from baleen.calling.replicates import SampleMeans
 from baleen.calling.signal import SignalScores, score_signal
 from baleen.config import CallingConfig
 from baleen.crew import Each
@@ -67,6 +68,7 @@ def _join(
 ) -> Evidence:
     """Keep the positions that any read covers, and the pairs where a tested channel has a say."""
     shape = (frame.n_positions, len(source.reads))
+    samples = _sample_means(signal, called, (len(source.reads.sample_names), frame.n_positions))
     signal = signal or SignalScores.absent(shape)
     called = called or ErrorScores.absent(shape)
     # the reads that are counted are those of the signal wherever there is any
@@ -104,5 +106,16 @@ def _join(
         read=read,
         p_signal=signal.p_mod[at].astype(np.float32),
         error_llr=called.llr[at].astype(np.float32),
+        sample_mean=samples.mean[:, :, rows],
+        sample_precision=samples.precision[:, :, rows],
         reads=source.reads,
     )
+
+
+def _sample_means(
+    signal: SignalScores | None, called: ErrorScores | None, shape: tuple[int, int]
+) -> SampleMeans:
+    """Stack the samples' means: of each candidate of the signal, then of the errors."""
+    absent = SampleMeans(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
+    parts = [*(signal.samples if signal else ()), called.samples if called and called.samples else absent]
+    return SampleMeans(np.stack([part.mean for part in parts]), np.stack([part.precision for part in parts]))

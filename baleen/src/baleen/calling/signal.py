@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from baleen.calling import channels, footprint, mixture, null
 from baleen.calling.channels import Frame, Table
+from baleen.calling.replicates import SampleMeans, shift_means
 from baleen.config import CallingConfig
 from baleen.crew import Each
 from baleen.data import F32, I32, Bool, Distances, SignalPileup
@@ -26,7 +27,7 @@ class SignalScores:
     """Signal evidence on the ``p`` positions of a frame, ``r`` reads.
 
     Rows that are not ``tested`` hold NaN, as does ``p_mod`` (shape ``(p, r)``) where a read has
-    no signal. The other fields are as in ``Evidence``.
+    no signal. ``samples`` has an entry per statistic. The other fields are as in ``Evidence``.
     """
 
     tested: Bool
@@ -42,6 +43,7 @@ class SignalScores:
     level_difference: F32
     gain: F32
     p_mod: F32
+    samples: tuple[SampleMeans, ...] = ()
 
     @classmethod
     def absent(cls, shape: tuple[int, int]) -> Self:
@@ -91,9 +93,10 @@ def score_signal(
     rows, _ = _tested_rows(shifts, is_native)
     observed = mixture.site_evidence(shifts, is_native, rows, details=True)
     gain = mixture.site_gain(shifts, is_native, rows)
-    further = [_statistic(_shifts(one, level, is_native), is_native, rows) for one in others]
-    statistic = np.stack([observed.log_ratio, *further])
-    scores = _Scores(rows, observed, gain, statistic, list(nulls))
+    further = [_shifts(one, level, is_native) for one in others]
+    statistic = np.stack([observed.log_ratio, *(_statistic(one, is_native, rows) for one in further)])
+    samples = tuple(shift_means(one.value, one.precision, pileup.reads) for one in (shifts, *further))
+    scores = _Scores(rows, observed, gain, statistic, list(nulls), samples)
     return _assemble(shifts, _difference(level, is_native), is_native, scores)
 
 
@@ -105,6 +108,7 @@ class _Scores(NamedTuple):
     gain: F32
     statistic: npt.NDArray[np.float64]
     nulls: list[tuple[F32, I32]]
+    samples: tuple[SampleMeans, ...]
 
 
 def _shifts(one: null.Standardised, level: null.Standardised, is_native: Bool) -> footprint.Shifts:
@@ -189,4 +193,5 @@ def _assemble(shifts: footprint.Shifts, difference: F32, is_native: Bool, scores
         level_difference=spread(difference[rows]),
         gain=spread(scores.gain),
         p_mod=members,
+        samples=scores.samples,
     )

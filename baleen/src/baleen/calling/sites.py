@@ -10,6 +10,7 @@ from baleen.calling import pooled
 from baleen.calling.evidence import Evidence
 from baleen.calling.hmm import DEFAULT_HMM, HmmParameters
 from baleen.calling.model import RunModel, score_errors, score_signal
+from baleen.calling.replicates import channel_inflation, moderate_errors
 from baleen.calling.shares import pair_ratios, read_probabilities, site_shares
 from baleen.calling.summary import N_HALVES, half, smaller_depth, statistic_of
 from baleen.config import CallingConfig
@@ -55,6 +56,7 @@ def call_contig(
 
     ``hmm`` counts if ``config.hmm`` asks for it: it changes probabilities of reads, never a test.
     """
+    evidence = moderate_errors(evidence, model.priors)
     test = _test(evidence, model, config)
     tested = ~np.isnan(test.p)
     uses_signal, uses_errors = model.used
@@ -117,6 +119,9 @@ def call_contig(
 def _test(evidence: Evidence, model: RunModel, config: CallingConfig) -> _Test:
     statistic = statistic_of(evidence, model.candidate)
     signal_z = score_signal(model.pools, statistic, pooled.depth_bin(smaller_depth(evidence)))
+    inflation = channel_inflation(evidence, model.priors, model.candidate)
+    signal_z = inflation.temper(signal_z, two_sided=True)
+    statistic = np.where(statistic > 0, statistic / inflation.factor, statistic)
     error_z = score_errors(model.error_scale, evidence.error_z, config)
     z = np.column_stack([signal_z, error_z])
     z[:, ~np.array(model.used)] = np.nan

@@ -12,6 +12,7 @@ from scipy import special
 from baleen.calling import pooled
 from baleen.calling.counts import Axis, Counts
 from baleen.calling.evidence import Evidence
+from baleen.calling.replicates import N_INFLATION_CODES, Priors, channel_inflation, moderate_errors
 from baleen.data import I64, Bool
 
 N_HALVES, BLOCK_BP = 2, 200
@@ -43,7 +44,7 @@ class Summary:
     error_scores
         Of signed error scores away from strong differences.
     joint
-        Of each candidate: over (half, depth bin, statistic, error score), coarse.
+        Of each candidate: over (half, depth bin, statistic, error score, inflation), coarse.
     """
 
     null: tuple[Counts, ...]
@@ -75,11 +76,22 @@ def _sums(parts: Sequence[tuple[Counts, ...]], shape: tuple[int, ...]) -> tuple[
 
 
 NULL_SHAPE = (pooled.N_DEPTH_BINS, pooled.STATISTIC.n_bins)
-JOINT_SHAPE = (N_HALVES, pooled.N_DEPTH_BINS, COARSE_STATISTIC.n_bins, COARSE_SCORE.n_bins)
+JOINT_SHAPE = (
+    N_HALVES, pooled.N_DEPTH_BINS, COARSE_STATISTIC.n_bins, COARSE_SCORE.n_bins, N_INFLATION_CODES,
+)  # fmt: skip
 
 
-def summarise(evidence: Evidence) -> Summary:
-    """Return what the run needs to know of a contig."""
+def summarise(evidence: Evidence, priors: Priors = ()) -> Summary:
+    """Return what the run needs to know of a contig.
+
+    Parameters
+    ----------
+    evidence
+        The contig's.
+    priors
+        Variance between samples, from `fit_priors`; empty without replicates.
+    """
+    evidence = moderate_errors(evidence, priors)
     z = evidence.error_z.astype(np.float64)
     unmasked = ~_near_strong(evidence.position, z) & ~np.isnan(z)
     unmasked &= smaller_depth(evidence) >= MIN_SCALE_DEPTH
@@ -88,9 +100,9 @@ def summarise(evidence: Evidence) -> Summary:
     for candidate, null_values in enumerate(evidence.null_statistic):
         bins = pooled.STATISTIC.index(null_values.astype(np.float64))
         null.append(Counts.of([null_bins, bins], NULL_SHAPE))
-        joint.append(_joint(evidence, statistic_of(evidence, candidate), z))
+        joint.append(_joint(evidence, candidate, priors))
     if not joint:
-        joint.append(_joint(evidence, statistic_of(evidence, 0), z))
+        joint.append(_joint(evidence, None, priors))
     return Summary(
         null=tuple(null),
         error_scores=Counts.of([ERROR_SCORE.index(z[unmasked])], (ERROR_SCORE.n_bins,)),
@@ -98,13 +110,17 @@ def summarise(evidence: Evidence) -> Summary:
     )
 
 
-def _joint(evidence: Evidence, statistic: npt.NDArray[np.float64], z: npt.NDArray[np.float64]) -> Counts:
+def _joint(evidence: Evidence, candidate: int | None, priors: Priors) -> Counts:
+    z = evidence.error_z.astype(np.float64)
+    statistic = statistic_of(evidence, candidate or 0)
+    no_signal = () if candidate is None else priors
     tested = ~(np.isnan(z) & np.isnan(statistic))
     indices = (
         half(evidence.contig, evidence.position),
         pooled.depth_bin(smaller_depth(evidence)),
         COARSE_STATISTIC.index(statistic),
         COARSE_SCORE.index(z),
+        channel_inflation(evidence, no_signal, candidate or 0).codes(),
     )
     return Counts.of([index[tested] for index in indices], JOINT_SHAPE)
 

@@ -27,6 +27,8 @@ class SampleFiles:
         Alignments, raw signal (files or folders), reads; several of each may be given.
     eventalign
         Event table to use instead of raw signal.
+    group
+        Name of the native condition, where there are several; empty = the only one.
     """
 
     name: str
@@ -35,6 +37,12 @@ class SampleFiles:
     signal: tuple[Path, ...] = ()
     fastq: tuple[Path, ...] = ()
     eventalign: Path | None = None
+    group: str = ""
+
+    @property
+    def condition(self) -> str:
+        """Name of the condition: control, native, or that of one of several native ones."""
+        return self.group or ("native" if self.is_native else "control")
 
 
 def read_sheet(path: Path) -> tuple[SampleFiles, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from baleen.calling import SIGNIFICANT, benjamini_hochberg, candidates, event_limit, finish_contig
-from baleen.data import SITE_COLUMNS, SiteCalls
+from baleen.data import SITE_COLUMNS, Column, SiteCalls
 from baleen.outputs.site_table import write_site_table
 from baleen.outputs.slices import Slice
 
@@ -53,6 +53,19 @@ def merge_sites(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> 
     n_sites = write_site_table(path, columns, finished(), comments)
     is_significant = np.nan_to_num(adjusted, nan=1.0) < SIGNIFICANT
     return SiteCounts(n_sites, int(is_significant.sum()), n_peaks)
+
+
+def merge_tables(
+    path: Path, columns: Sequence[Column], slices: Sequence[Path], comments: Sequence[str]
+) -> None:
+    """Write a table from slices that hold its columns, in their order."""
+
+    def contigs() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+        for piece in map(Slice, slices):
+            yield from map(piece.table, piece.tables())
+            piece.close()
+
+    write_site_table(path, [column.name for column in columns], contigs(), comments)
 
 
 def _sites(slices: Sequence[Path]) -> Iterator[SiteCalls]:

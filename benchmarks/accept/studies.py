@@ -1,0 +1,129 @@
+"""Acceptance of studies: replicates that differ, and what the test makes of them."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from baleen import calling
+from baleen.config import CallingConfig
+from baleen.data import ReadIndex, SignalPileup
+from benchmarks.accept.rows import Row
+from krill import PoreModel
+
+CONFIG = CallingConfig(channels=("level",), permutations=2)
+FOOTPRINT = {-2: 0.15, -1: 0.4, 0: 0.8, 1: 1.0, 2: 0.2}
+NOISE_PA, SHIFT_PA = 2.5, 6.0
+SITES = tuple(range(60, 461, 50))
+
+
+class Libraries(NamedTuple):
+    """Simulated libraries: which are native, reads each, and what they differ by.
+
+    ``batch_sd`` is the spread of each library's own offset of every position, in standard
+    deviations of a read; ``native_only`` leaves the controls without; ``share`` of native reads
+    is modified at `SITES`.
+    """
+
+    batch_sd: float = 0.0
+    native_only: bool = False
+    share: float = 0.0
+    is_native: tuple[bool, ...] = (True, True, False, False)
+    reads: int = 15
+    contigs: int = 6
+    length_bp: int = 500
+
+
+class Found(NamedTuple):
+    """What a run finds: shares of p-values and significant positions far from sites, sites, events."""
+
+    p05: float
+    far: int
+    sites: int
+    events: int
+
+
+def rows() -> Iterator[Row]:
+    """Measure every figure."""
+    yield from _replicates()
+
+
+def _replicates() -> Iterator[Row]:
+    for batch_sd in (0.0, 0.3, 1.0, 3.0):
+        evidence = score(Libraries(batch_sd=batch_sd))
+        blind, got = call(evidence, as_replicates=False), call(evidence)
+        name = f"replicates, batch shift of {batch_sd:g} sd"
+        seen = f"{blind.p05:.3f}, {blind.far} positions"
+        yield Row(f"{name}: reads alone, share p < .05, padj < .05", "reported", "", seen, None, blind)
+        yield Row.at_most(f"{name}: share p < .05", got.p05, 0.06, 0.055)
+        yield Row.at_most(f"{name}: positions padj < .05", got.far, 0)
+        yield Row.at_most(f"{name}: events", got.events, 0)
+    native = call(score(Libraries(batch_sd=1.0, native_only=True)))
+    yield Row.at_most("replicates, shift in natives alone: share p < .05", native.p05, 0.07, 0.055)
+    yield Row.at_most("replicates, shift in natives alone: events", native.events, 0)
+    evidence = score(Libraries(share=0.5))
+    blind, got = call(evidence, as_replicates=False), call(evidence)
+    lost = blind.sites - got.sites
+    yield Row.at_most(f"replicates, no shift: sites lost of {blind.sites} (s = .5)", lost, 1, 0)
+
+
+def score(libraries: Libraries) -> list[calling.Evidence]:
+    """Score every contig."""
+    pileups = (_pileup(number, libraries) for number in range(libraries.contigs))
+    return [calling.score_contig(pileup, None, None, CONFIG, 1) for pileup in pileups]
+
+
+def call(evidence: list[calling.Evidence], *, as_replicates: bool = True) -> Found:
+    """Call a run; without ``as_replicates`` as if every read were a library."""
+    priors = calling.fit_priors(map(calling.spread_counts, evidence)) if as_replicates else ()
+    model = calling.fit_run([calling.summarise(one, priors) for one in evidence], CONFIG, priors)
+    sites = calling.finish_sites([calling.call_contig(one, model, CONFIG).sites for one in evidence])
+    position = np.concatenate([one["position"] for one in sites])
+    p, padj = (np.concatenate([one[name] for one in sites]) for name in ("pvalue", "padj"))
+    far = (np.abs(position[:, None] - np.array(SITES)) > 2).all(axis=1)
+    hits = [
+        (one["padj"][np.abs(one["position"] - site) <= 1] < 0.05).any() for one in sites for site in SITES
+    ]
+    events = int(sum(one["is_peak"].sum() for one in sites))
+    return Found(float(np.mean(p[far] < 0.05)), int(np.sum(padj[far] < 0.05)), int(sum(hits)), events)
+
+
+def _pileup(number: int, libraries: Libraries) -> SignalPileup:
+    rng = np.random.default_rng([0, number])
+    sequence = rng.choice(np.frombuffer(b"ACGT", np.uint8), libraries.length_bp)
+    is_native = np.array(libraries.is_native)
+    sample = np.repeat(np.arange(len(is_native)), libraries.reads)
+    n, p = len(sample), libraries.length_bp - 4
+    model = PoreModel.shipped("rna002")
+    level = model.level_mean[model.kmer_codes(sequence)][:, None] + rng.normal(0, NOISE_PA, (p, n))
+    batch = rng.normal(0, libraries.batch_sd * NOISE_PA, (p, len(is_native)))
+    level += (batch * (is_native | (not libraries.native_only)))[:, sample]
+    for site in SITES:
+        is_modified = is_native[sample] & (rng.random(n) < libraries.share)
+        for offset, weight in FOOTPRINT.items():
+            level[site - 2 + offset, is_modified] += SHIFT_PA * weight
+    windows = np.arange(p * n, dtype=np.int64)
+    ones = np.ones(p * n, np.float32)
+    return SignalPileup(
+        contig=f"contig-{number}",
+        sequence=sequence,
+        position=np.arange(2, libraries.length_bp - 2, dtype=np.int32),
+        window_offsets=np.arange(0, p * n + 1, n, dtype=np.int64),
+        read=np.tile(np.arange(n, dtype=np.int32), p),
+        level_pa=level.astype(np.float32).ravel(),
+        level_stdv_pa=ones,
+        confidence=ones,
+        dwell_samples=np.full(p * n, 30, np.int32),
+        signal=np.zeros(p * n, np.float32),
+        base_start=windows,
+        base_end=windows + 1,
+        window_start=windows,
+        window_end=windows + 1,
+        reads=ReadIndex(
+            read_ids=tuple(str(i) for i in range(n)),
+            is_native=is_native[sample],
+            sample=sample.astype(np.uint8),
+            fold=np.zeros(n, np.uint8),
+            sample_names=tuple(f"s{i}" for i in range(len(is_native))),
+        ),
+    )
