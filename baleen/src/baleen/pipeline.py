@@ -12,10 +12,18 @@ from types import FrameType
 from typing import Any
 
 import krill
+from baleen.aligned_samples import FOLDER_NAME as ALIGNED_NAME
+from baleen.aligned_samples import (
+    PRESET,
+    align_samples,
+    aligned_in_passing,
+    needs_aligning,
+    remove_alignments,
+)
 from baleen.cluster import open_workers
 from baleen.config import Config
 from baleen.console import LOG
-from baleen.errors import InputError, Terminated
+from baleen.errors import InputError, Terminated, UsageError
 from baleen.estimate import estimate
 from baleen.executors import plan_layout
 from baleen.finish import RunSummary, finish, run_groups
@@ -74,6 +82,7 @@ def run(request: RunRequest) -> RunSummary | None:
         Of the kind whose exit code says what went wrong.
     """
     started = time.time()
+    request = _aligned(request)
     config, inputs = _open(request)
     folder = request.output_dir / FOLDER_NAME
     claim_folder(
@@ -104,6 +113,30 @@ def run(request: RunRequest) -> RunSummary | None:
     return None
 
 
+def _aligned(request: RunRequest) -> RunRequest:
+    """Align the samples that come as reads; their BAM files stay in the output folder."""
+    if not needs_aligning(request.samples):
+        return request
+    if request.shard is not None:
+        message = "--shard: every share would align all reads again"
+        raise UsageError(
+            message, hint=f"align them once with `baleen align --preset {PRESET}`, and give the BAM"
+        )
+    check_folder(request.output_dir, is_resumed=request.is_resumed, is_forced=request.is_forced)
+    folder = request.output_dir / ALIGNED_NAME
+    if request.is_forced:
+        remove_alignments(folder)
+    samples = align_samples(
+        request.samples,
+        request.reference,
+        folder,
+        needs_signal=request.config.calling.signal,
+        threads=request.config.run.threads,
+    )
+    # The folder was looked at above; what is in it now is ours.
+    return replace(request, samples=samples, is_resumed=not request.is_forced)
+
+
 def _open(request: RunRequest) -> tuple[Config, RunInputs]:
     """Check the inputs, say what was found, and settle the device."""
     config = replace(request.config, run=replace(request.config.run, device=resolve_device(request.config)))
@@ -119,8 +152,10 @@ def _open(request: RunRequest) -> tuple[Config, RunInputs]:
 
 def dry_run(request: RunRequest) -> list[str]:
     """Check everything that `run` would, write nothing, and return what it would do as text."""
-    config, inputs = _open(request)
     check_folder(request.output_dir, is_resumed=request.is_resumed, is_forced=request.is_forced)
+    needs_signal = request.config.calling.signal
+    with aligned_in_passing(request.samples, request.reference, needs_signal=needs_signal) as samples:
+        config, inputs = _open(replace(request, samples=samples))
     plan = Plan.of(inputs)
     groups = plan.groups if request.shard is None else shard_groups(plan.groups, *request.shard)
     plan = replace(plan, groups=tuple(groups))

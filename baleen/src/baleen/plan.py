@@ -111,7 +111,7 @@ class Plan:
 
 
 def _sample(data: Mapping[str, Any]) -> SampleFiles:
-    paths = {name: tuple(map(Path, data[name])) for name in ("bam", "signal", "fastq")}
+    paths = {name: tuple(map(Path, data[name])) for name in ("bam", "signal", "fastq", "reads")}
     table = data["eventalign"] and Path(data["eventalign"])
     return SampleFiles(data["name"], data["is_native"], **paths, eventalign=table, group=data["group"])
 

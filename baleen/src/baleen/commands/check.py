@@ -21,19 +21,18 @@ _SHOWN = 5
 def command(**given: Any) -> None:
     """Check input files against each other and print where the reads go.
 
-    Does what `baleen run` does before it starts to work, and writes nothing.
+    Does what `baleen run` does before it starts to work, and writes nothing. Reads that are not
+    aligned yet are aligned into a temporary folder.
     """
+    from baleen.aligned_samples import aligned_in_passing
     from baleen.config import Config
     from baleen.console import LOG, start_logging
     from baleen.inputs import open_run
 
     start_logging()
-    run = open_run(
-        given_samples(given),
-        given["reference"],
-        Config.from_settings(given),
-        index_bams=given["may_index"],
-    )
+    config, reference = Config.from_settings(given), given["reference"]
+    with aligned_in_passing(given_samples(given), reference, needs_signal=config.calling.signal) as samples:
+        run = open_run(samples, reference, config, index_bams=given["may_index"])
     for warning in run.warnings:
         LOG.warning("warning: %s", warning)
     for line in _report(run):

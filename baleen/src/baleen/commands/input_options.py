@@ -15,6 +15,7 @@ _FILE = click.Path(path_type=Path)
 _CONDITIONS = {"native": "Native", "ivt": "Control"}
 _KINDS = {
     "bam": "aligned reads (sorted, indexed BAM)",
+    "reads": "reads to be aligned first (FASTQ or unaligned BAM), in place of a BAM",
     "fastq": "reads; the BAM holds them too",
     "blow5": "signal: BLOW5 files or folders",
     "pod5": "signal: POD5 files or folders",
@@ -24,10 +25,10 @@ _KINDS = {
 def input_options(function: F) -> F:
     """Add the options for sample files, the sample sheet, the reference and ``--index``."""
     index_help = "Index BAM files that have no index."
-    ref_help = "Reference FASTA the BAMs were made with."
+    ref_help = "Reference FASTA the BAMs were, or the reads are to be, aligned to."
     function = click.option("--index", "may_index", is_flag=True, help=index_help)(function)
     function = click.option("--ref", "reference", type=_FILE, required=True, help=ref_help)(function)
-    sheet_help = "Table of samples (sample condition bam signal fastq) instead of the options above."
+    sheet_help = "Table of samples (sample condition bam signal fastq reads) instead of the options above."
     function = click.option("--samples", "sheet", type=_FILE, help=sheet_help)(function)
     for condition, label in reversed(_CONDITIONS.items()):
         for kind, text in reversed(_KINDS.items()):
@@ -69,6 +70,7 @@ def given_samples(given: Mapping[str, Any]) -> "tuple[SampleFiles, ...]":
             bam=given[f"{condition}_bam"],
             signal=given[f"{condition}_blow5"] + given[f"{condition}_pod5"],
             fastq=given[f"{condition}_fastq"],
+            reads=given[f"{condition}_reads"],
         )
         for condition in _CONDITIONS
         if any(given[f"{condition}_{kind}"] for kind in _KINDS)

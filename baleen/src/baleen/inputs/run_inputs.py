@@ -77,6 +77,7 @@ class RunInputs:
             owner = f"{'native' if sample.is_native else 'control'} sample {sample.name}"
             tables = tuple(filter(None, [sample.eventalign]))
             kinds = {"BAM": sample.bam, "signal": sample.signal, "FASTQ": sample.fastq, "eventalign": tables}
+            kinds["reads"] = sample.reads
             for kind, paths in kinds.items():
                 for number, path in enumerate(paths, start=1):
                     found[f"{owner}, {kind} file {number}"] = path

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from baleen.errors import InputError, UsageError
 
-COLUMNS = ("sample", "condition", "bam", "signal", "fastq")
+COLUMNS = ("sample", "condition", "bam", "signal", "fastq", "reads")
+NEEDED_COLUMNS = COLUMNS[:2]
 CONDITIONS = {"native": True, "control": False, "ivt": False}
 SIGNAL_SUFFIXES = (".pod5", ".blow5")
 _MAX_SAMPLES = 255
@@ -29,6 +30,8 @@ class SampleFiles:
         Event table to use instead of raw signal.
     group
         Name of the native condition, where there are several; empty = the only one.
+    reads
+        FASTQ or unaligned BAM in place of ``bam``: they are aligned before the run.
     """
 
     name: str
@@ -38,6 +41,7 @@ class SampleFiles:
     fastq: tuple[Path, ...] = ()
     eventalign: Path | None = None
     group: str = ""
+    reads: tuple[Path, ...] = ()
 
     @property
     def condition(self) -> str:
@@ -52,8 +56,8 @@ def read_sheet(path: Path) -> tuple[SampleFiles, ...]:
     ----------
     path
         Tab-separated, with a header line that names the columns ``sample condition bam signal
-        fastq`` in any order (``signal`` and ``fastq`` may be left out). Several files in one cell
-        are separated by commas; relative paths start at the sheet's folder.
+        fastq reads`` in any order (those that are not used may be left out). Several files in one
+        cell are separated by commas; relative paths start at the sheet's folder.
 
     Raises
     ------
@@ -65,9 +69,12 @@ def read_sheet(path: Path) -> tuple[SampleFiles, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(path, f"cannot be read: {error}") from error
     rows = csv.DictReader(text.splitlines(), delimiter="\t", strict=True)
-    missing = [name for name in COLUMNS[:3] if name not in (rows.fieldnames or ())]
+    columns = rows.fieldnames or ()
+    missing = [name for name in NEEDED_COLUMNS if name not in columns]
+    if not {"bam", "reads"} & set(columns):
+        missing.append("bam")
     if missing:
-        hint = f"the first line must be: {' '.join(COLUMNS)} (separated by tabs)"
+        hint = f"the first line must be: {' '.join(COLUMNS[:5])} (separated by tabs)"
         raise InputError(path, f"has no column {', '.join(missing)}", hint=hint)
     samples = []
     for line, row in enumerate(rows, start=2):
@@ -79,9 +86,10 @@ def read_sheet(path: Path) -> tuple[SampleFiles, ...]:
             SampleFiles(
                 name=(row["sample"] or "").strip(),
                 is_native=CONDITIONS[condition],
-                bam=_cell(path.parent, row["bam"]),
+                bam=_cell(path.parent, row.get("bam")),
                 signal=_cell(path.parent, row.get("signal")),
                 fastq=_cell(path.parent, row.get("fastq")),
+                reads=_cell(path.parent, row.get("reads")),
             )
         )
     return tuple(samples)
@@ -117,13 +125,15 @@ def resolve(samples: Sequence[SampleFiles], *, needs_signal: bool) -> tuple[Samp
     for sample in samples:
         if not sample.bam:
             message = f"sample {sample.name} has no BAM"
-            raise UsageError(message, hint="baleen align makes one from FASTQ")
+            raise UsageError(
+                message, hint="give --native-reads, --ivt-reads for reads that are not aligned yet"
+            )
         signal = tuple(_signal_files(sample.signal)) if needs_signal else ()
         if needs_signal and not signal and sample.eventalign is None:
             message = f"sample {sample.name} has no raw signal"
             hint = "--native-blow5, --native-pod5 (--ivt-...), or --no-signal to call from alignments alone"
             raise UsageError(message, hint=hint)
-        _check_there(*sample.bam, *sample.fastq, *filter(None, [sample.eventalign]))
+        _check_there(*sample.bam, *sample.fastq, *filter(None, [sample.eventalign]), *sample.reads)
         resolved.append(replace(sample, signal=signal))
     return tuple(resolved)
 
