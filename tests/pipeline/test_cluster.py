@@ -138,3 +138,23 @@ def test_a_scheduler_file_that_is_not_there_is_named(tmp_path: Path, monkeypatch
     monkeypatch.setattr("baleen.cluster._CONNECT_S", 0)
     with pytest.raises(UsageError, match="none\\.json"):
         open_workers(RunConfig(executor="dask", scheduler_file=str(tmp_path / "none.json")), 1)
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_deals_out_deadly_tasks_again_is_warned_of(scheduler, caplog) -> None:
+    from distributed import Client
+
+    def allow(number: int) -> None:
+        with Client(scheduler_file=str(scheduler), set_as_default=False) as client:
+            client.run_on_scheduler(
+                lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", number)
+            )
+
+    with open_workers(config(scheduler), 1):
+        assert "allowed-failures" not in caplog.text
+    allow(3)
+    try:
+        with open_workers(config(scheduler), 1):
+            assert "3 more workers (allowed-failures)" in caplog.text
+    finally:
+        allow(0)

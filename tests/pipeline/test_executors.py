@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,16 @@ def test_the_crew_gives_outcomes_in_order_and_counts_their_stage(threads: int) -
         assert list(clock.each(square, range(3))) == [0, 1, 4]
     assert set(clock.seconds) == {"whole", "part"}
     assert all(value >= 0 for seconds in clock.seconds.values() for value in seconds)
+
+
+@pytest.mark.parametrize(("stage", "expected"), [("reading", True), ("calling", False)])
+def test_being_blocked_counts_as_input_or_output_in_stages_of_files_alone(stage: str, expected: bool) -> None:
+    clock = Clock(Crew(1))
+    with clock.stage(stage):
+        time.sleep(0.05)
+    seconds = clock.seconds[stage]
+    assert (seconds.io_at_most > 0.02) == expected
+    assert seconds.io_at_most <= seconds.waiting
 
 
 def test_a_stopped_crew_takes_no_more_work() -> None:

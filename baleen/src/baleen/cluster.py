@@ -77,7 +77,18 @@ class DaskWorkers:
             address, found = next(iter(others.items()))
             message = f"the Dask worker {address} runs baleen {found}, this is {__version__}"
             raise UsageError(message, hint="install the same version everywhere")
+        self._warn_of_failures()
         return self
+
+    def _warn_of_failures(self) -> None:
+        """Say so if the scheduler would hand a task that killed its worker to the next one."""
+        allowed = self._client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.allowed_failures)  # type: ignore[no-untyped-call]  # as it comes
+        if allowed:
+            LOG.warning(
+                "warning: the scheduler gives a task whose worker died to %d more workers "
+                "(allowed-failures); start it with DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES=0",
+                allowed,
+            )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

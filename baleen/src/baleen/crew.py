@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple, Protocol, Self, TypeVar
 
 from krill import detached_seconds
@@ -22,6 +23,12 @@ class Each(Protocol):
         """Yield ``function(item)`` for every item; calls may run side by side."""
 
 
+FILE_STAGES = frozenset({"reading", "writing", "read BAM", "merging"})
+"""Stages that read or write files."""
+
+_SCHEDULER = Path("/proc/thread-self/schedstat")
+
+
 class Seconds(NamedTuple):
     """Time of one stage, summed over threads.
 
@@ -34,11 +41,15 @@ class Seconds(NamedTuple):
     gil_at_most
         On a CPU outside the engine: no more than this was under the interpreter's lock, which
         NumPy and the standard library also release at times.
+    io_at_most
+        Neither on a CPU nor ready for one, in a stage that reads or writes files: no more than
+        this was for files; waits for the interpreter's lock are among it.
     """
 
     running: float = 0.0
     waiting: float = 0.0
     gil_at_most: float = 0.0
+    io_at_most: float = 0.0
 
     def plus(self, other: "Seconds") -> "Seconds":
         """Return the sum."""
@@ -51,14 +62,24 @@ class _Moment(NamedTuple):
     wall: float
     cpu: float
     engine: float
+    ready: float
 
     @classmethod
     def now(cls) -> Self:
-        return cls(time.perf_counter(), time.thread_time(), detached_seconds())
+        return cls(time.perf_counter(), time.thread_time(), detached_seconds(), _ready_seconds())
 
-    def until(self, end: "_Moment") -> Seconds:
-        wall, cpu, engine = (b - a for a, b in zip(self, end, strict=True))
-        return Seconds(cpu, max(0.0, wall - cpu), max(0.0, cpu - engine))
+    def until(self, end: "_Moment", *, is_file_stage: bool) -> Seconds:
+        wall, cpu, engine, ready = (b - a for a, b in zip(self, end, strict=True))
+        blocked = max(0.0, wall - cpu - ready) if is_file_stage else 0.0
+        return Seconds(cpu, max(0.0, wall - cpu), max(0.0, cpu - engine), blocked)
+
+
+def _ready_seconds() -> float:
+    """Return how long the calling thread was ready to run and had no CPU; 0 where the system does not say."""
+    try:
+        return int(_SCHEDULER.read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 class Crew:
@@ -216,4 +237,5 @@ class Clock:
     def _count(self, stage: str | None, start: _Moment, end: _Moment) -> None:
         if stage is not None:
             with self._lock:
-                self.seconds[stage] = self.seconds.get(stage, Seconds()).plus(start.until(end))
+                spent = start.until(end, is_file_stage=stage in FILE_STAGES)
+                self.seconds[stage] = self.seconds.get(stage, Seconds()).plus(spent)
