@@ -34,6 +34,9 @@ CASES = {
         "out.tsv",
     ],
     "eventalign_without_signal": ["eventalign", "--bam", "n.bam", "--ref", "ref.fa", "-o", "out.tsv"],
+    "scaling_no_stage": ["scaling", "run", "-o", "out"],
+    "scaling_bad_threads": ["scaling", "run", "--stage", "dtw", "--threads", "1,none", "-o", "out"],
+    "scaling_few_inputs": ["scaling", "run", "--stage", "dtw", "ref.fa", "-o", "out"],
     "merge_nothing": ["merge", "."],
     "aggregate_nothing": ["aggregate", ".", "-o", "out"],
 }

@@ -17,6 +17,7 @@ COMMANDS = {
     "simulate": "make a native/control pair with known modifications",
     "align": "align FASTQ or unaligned BAM: minimap2, bowtie, bowtie2, hisat2",
     "fastq": "pad, unpad and check FASTQ for parsing L",
+    "scaling": "measure and explain what processes and threads gain",
     "devices": "list what this installation can compute on",
 }
 

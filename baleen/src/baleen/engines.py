@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,8 @@ class ProcessPlan:
         Prefix of an index built before; None builds one from the reference and throws it away.
     is_static
         Cut the reads into equal files beforehand instead of feeding whoever has room.
+    shares
+        Files of a static split made before, one or two per process; None cuts them for this run.
     is_spliced
         Let HISAT2 look for introns.
     arguments
@@ -37,6 +39,7 @@ class ProcessPlan:
     processes: int = 1
     index: Path | None = None
     is_static: bool = False
+    shares: tuple[tuple[Path, ...], ...] | None = None
     is_spliced: bool = True
     arguments: tuple[str, ...] = ()
 
@@ -143,7 +146,7 @@ def _align_with_processes(request: AlignRequest) -> AlignReport:
     threads = max(1, request.pump.threads // plan.processes)
     with tempfile.TemporaryDirectory(prefix="baleen-align-", dir=request.output.parent) as name:
         folder = Path(name)
-        index = plan.index or _build_index(request, program, folder)
+        index = plan.index or build_index(request.engine, request.reference, folder)
         head = [request.engine, "-p", str(threads), *program.fixed, "-x", str(index)]
         if request.engine == "hisat2" and not plan.is_spliced:
             head.append("--no-spliced-alignment")
@@ -162,14 +165,25 @@ def _inputs(request: AlignRequest, program: _Program, folder: Path) -> list[tupl
     processes = request.plan.processes
     if not request.plan.is_static:
         return [program.fed] * processes
-    shares = [
-        [folder / f"share{i}.{mate}.fq" for mate in range(1, len(request.reads) + 1)]
-        for i in range(processes)
-    ]
-    split(request.reads, shares)
+    shares = request.plan.shares or split_reads(request.reads, processes, folder)
     if len(request.reads) == 2:
         return [("-1", str(first), "-2", str(second)) for first, second in shares]
     return [(*program.file, str(share)) for (share,) in shares]
+
+
+def split_reads(reads: Sequence[Path], processes: int, folder: Path) -> tuple[tuple[Path, ...], ...]:
+    """Cut reads into equal files in a folder, one per process and input; return their paths."""
+    mates = range(1, len(reads) + 1)
+    shares = tuple(
+        tuple(folder / f"share{i}of{processes}.{mate}.fq" for mate in mates) for i in range(processes)
+    )
+    split(reads, shares)
+    return shares
+
+
+def require(engine: str) -> None:
+    """Raise `UsageError`, naming the package, if an external engine is not installed."""
+    _require(engine, _PROGRAMS[engine].package)
 
 
 def _require(engine: str, package: str) -> None:
@@ -178,18 +192,27 @@ def _require(engine: str, package: str) -> None:
         raise UsageError(message, hint=f"apt-get install {package}")
 
 
-def _build_index(request: AlignRequest, program: _Program, folder: Path) -> Path:
-    """Return the index beside the reference, or build one that lives as long as the run."""
-    if any(Path(f"{request.reference}{suffix}").exists() for suffix in program.index_suffixes):
-        return request.reference
-    builder = f"{request.engine}-build"
+def build_index(engine: str, reference: Path, folder: Path) -> Path:
+    """Return the index beside the reference, or build one in the folder.
+
+    Raises
+    ------
+    InputError
+        If the engine cannot index the reference.
+    UsageError
+        If its builder is not installed.
+    """
+    program = _PROGRAMS[engine]
+    if any(Path(f"{reference}{suffix}").exists() for suffix in program.index_suffixes):
+        return reference
+    builder = f"{engine}-build"
     _require(builder, program.package)
     index = folder / "index"
-    command = [builder, "-q", str(request.reference), str(index)]
+    command = [builder, "-q", str(reference), str(index)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = "\n".join(done.stderr.strip().splitlines()[-5:])
-        raise InputError(request.reference, f"{builder} cannot index it:\n{said}")
+        raise InputError(reference, f"{builder} cannot index it:\n{said}")
     return index
 
 
