@@ -15,6 +15,7 @@ from typing import Protocol
 
 from baleen.config import Config
 from baleen.console import LOG
+from baleen.crew import Seconds
 from baleen.engines import (
     AlignRequest,
     ProcessPlan,
@@ -301,7 +302,7 @@ def _scoring_gil_s(folder: Path) -> float:
     total = 0.0
     for path in folder.glob(f"*.{EVIDENCE}"):
         evidence = Slice(path)
-        total += sum(gil_at_most for _, _, gil_at_most in evidence.meta["seconds"].values())
+        total += sum(Seconds(*values).gil_at_most for values in evidence.meta["seconds"].values())
         evidence.close()
     return total
 
