@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from baleen.cli import COMMANDS, baleen
-from baleen.data import SAMPLE_COLUMNS, SITE_COLUMNS, Column
+from baleen.data import CONTRAST_COLUMNS, SAMPLE_COLUMNS, SITE_COLUMNS, Column
 from krill import ReadStatus
 
 FOLDER = Path(__file__).parent / "reference"
@@ -98,6 +98,13 @@ def _site_table() -> Iterator[str]:
     yield "Written where a run has more than one native and one control sample."
     yield ""
     yield from _columns(SAMPLE_COLUMNS)
+    yield ""
+    yield "## `contrasts.tsv`"
+    yield ""
+    yield "Written where a run has several native conditions: a line per pair of them and position"
+    yield "where natives together differ from the control at p < .05."
+    yield ""
+    yield from _columns(CONTRAST_COLUMNS)
 
 
 def _columns(columns: Sequence[Column]) -> Iterator[str]:

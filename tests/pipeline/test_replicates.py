@@ -1,5 +1,7 @@
 """Samples of a condition that differ from each other: what a test is worth then."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -192,3 +194,55 @@ def test_each_sample_gets_its_own_share():
     assert table["sample"][here].tolist() == ["s0", "s1", "s2", "s3"]
     assert table["depth"][here].tolist() == [READS] * 4
     np.testing.assert_allclose(table["mod_ratio"][here], [0.67, 1, 0, 0], atol=0.1)
+
+
+def in_groups(pileup, groups):
+    """Give the samples of a pileup conditions."""
+    reads = dataclasses.replace(pileup.reads, sample_groups=groups)
+    return dataclasses.replace(pileup, reads=reads)
+
+
+def contrasts(evidence, names):
+    model = calling.fit_run(map(calling.summarise, evidence), CONFIG)
+    tables = [
+        calling.call_contrasts(one, calling.call_contig(one, model, CONFIG), model, names) for one in evidence
+    ]
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def test_native_conditions_are_told_apart_by_their_shares():
+    samples, groups = (True, True, True, False, False), ("a", "b", "c", "control", "control")
+    evidence = []
+    for number in range(3):
+        pileup = signal_pileup(number, 0.0, samples=samples)
+        level = pileup.level_pa.reshape(LENGTH - 4, -1).copy()
+        for offset, weight in FOOTPRINT.items():  # all of a, all of b, none of c
+            level[SITES[0] - 2 + offset, : 2 * READS] += 10 * weight
+        pileup = in_groups(dataclasses.replace(pileup, level_pa=level.ravel()), groups)
+        evidence.append(calling.score_contig(pileup, None, None, CONFIG, 1))
+    table = contrasts(evidence, ("a", "b", "c"))
+    here = table["position"] == SITES[0]
+    pair = np.char.add(table["condition_a"][here], table["condition_b"][here])
+    differs = pair != "ab"
+    assert sorted(set(pair)) == ["ab", "ac", "bc"]
+    assert table["pvalue"][here][differs].max() < 1e-5
+    assert table["pvalue"][here][~differs].min() > 1e-3
+    expected = np.where(differs, 1.0, 0.0)
+    np.testing.assert_allclose(table["difference"][here], expected, atol=0.15)
+    assert np.all(table["ci_low"][here] <= expected)
+    assert np.all(table["ci_high"][here] >= np.minimum(expected, 0.9))
+
+
+def test_equal_native_conditions_give_uniform_p_values():
+    """Sites that both share equally are there in plenty: they must not be contrasts."""
+    groups = ("a", "b", "control", "control")
+    evidence = [
+        calling.score_contig(
+            in_groups(signal_pileup(number, 0.0, modified=0.6), groups), None, None, CONFIG, 1
+        )
+        for number in range(12)
+    ]
+    p = contrasts(evidence, ("a", "b"))["pvalue"]
+    assert len(p) > 300
+    assert np.mean(p < 0.05) == pytest.approx(0.05, abs=0.03)
+    assert np.mean(p < 0.5) == pytest.approx(0.5, abs=0.08)

@@ -45,8 +45,8 @@ class ReadIndex:
     sample_names
         Names of the sequenced libraries.
     sample_groups
-        Condition of each library, of which there may be several native ones; empty = two
-        conditions, native and control.
+        Condition of each library, ``control`` or the name of a native one; empty = native and
+        control.
     """
 
     read_ids: tuple[str, ...]
@@ -67,11 +67,13 @@ class ReadIndex:
 
     def condition(self) -> U8:
         """Return the condition of each sample, uint8: 0 = control, natives from 1 in order of name."""
-        is_native = np.zeros(len(self.sample_names), np.bool_)
-        is_native[self.sample[self.is_native]] = True
-        groups = np.array(self.sample_groups or ["native"] * len(is_native))
-        number = np.unique(np.where(is_native, groups, ""), return_inverse=True)[1]
-        return np.where(is_native, np.maximum(number, 1), 0).astype(np.uint8)
+        if self.sample_groups:
+            natives = sorted({*self.sample_groups} - {"control"})
+            number = {"control": 0, **{name: i for i, name in enumerate(natives, start=1)}}
+            return np.array([number[name] for name in self.sample_groups], np.uint8)
+        found = np.zeros(len(self.sample_names), np.uint8)
+        found[self.sample[self.is_native]] = 1
+        return found
 
 
 @dataclass(frozen=True)
@@ -257,6 +259,25 @@ SAMPLE_COLUMNS: tuple[Column, ...] = (
     Column("mean_p_mod", "float32", "", "mean of the sample's reads' probabilities"),
 )
 """The table of samples, in order: a line per tested position and sample with reads there."""
+
+
+CONTRAST_COLUMNS: tuple[Column, ...] = (
+    Column("contig", "str", "", "reference sequence"),
+    Column("position", "int32", "0-based", "reference index of the base under test"),
+    Column("condition_a", "str", "", "native condition"),
+    Column("condition_b", "str", "", "native condition that it is compared with"),
+    Column("n_a", "int32", "reads", "reads of condition a"),
+    Column("n_b", "int32", "reads", "reads of condition b"),
+    Column("mod_ratio_a", "float32", "", "estimated share of modified molecules of a"),
+    Column("mod_ratio_b", "float32", "", "the same of b, by the same modified and unmodified reads"),
+    Column("difference", "float32", "", "mod_ratio_a - mod_ratio_b"),
+    Column("ci_low", "float32", "", "lower end of the 95 % interval of the difference"),
+    Column("ci_high", "float32", "", "upper end of the 95 % interval of the difference"),
+    Column("pvalue", "float64", "", "of the reads of both conditions being exchangeable"),
+    Column("padj", "float64", "", "Benjamini-Hochberg over all rows of the table"),
+)
+"""The table of contrasts, in order: positions where natives together differ from the control at
+p < .05, and every pair of native conditions."""
 
 
 @dataclass(frozen=True)

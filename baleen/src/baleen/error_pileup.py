@@ -1,10 +1,11 @@
 """Turn alignments into basecall errors per read and position."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from baleen.data import DELETION, I32, I64, INSERTION, MISMATCH, U8, ErrorPileup, ReadIndex
+from baleen.data import DELETION, I32, I64, INSERTION, MISMATCH, U8, Bool, ErrorPileup, ReadIndex
 from krill import ReadBatch
 
 NO_QUALITY = 255
@@ -50,6 +51,13 @@ def error_pileup(batches: Sequence[ReadBatch], reference: U8, reads: ReadIndex) 
         quality=np.concatenate(quality),
         reads=reads,
     )
+
+
+def keep_errors(pileup: ErrorPileup, keep: Bool) -> ErrorPileup:
+    """Return the entries of some reads alone; ``keep`` has an entry per read of the index."""
+    rows = keep[pileup.read]
+    columns = {name: getattr(pileup, name)[rows] for name in ("position", "read", "errors", "quality")}
+    return replace(pileup, **columns)
 
 
 def _nothing() -> tuple[I32, I32, U8, U8]:

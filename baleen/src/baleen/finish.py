@@ -23,14 +23,15 @@ from baleen.data import SAMPLE_COLUMNS
 from baleen.executors import Lost, Workers
 from baleen.files import complete_file
 from baleen.manifest import RUN_NAME, parameter_hash, read_parameters, write_run
-from baleen.outputs.merge import SiteCounts, merge_sites, merge_tables
+from baleen.outputs.merge import SiteCounts, merge_contrasts, merge_sites, merge_tables
 from baleen.outputs.mod_bam import merge_bams, merged_header
 from baleen.outputs.slices import Slice, slice_path
 from baleen.pileup import total_status
 from baleen.plan import Group, Plan, largest_first
-from baleen.worker import CALLS, EVIDENCE, READS, SAMPLES, GroupOutcome, Job, call_group
+from baleen.worker import CALLS, CONTRASTS, EVIDENCE, READS, SAMPLES, GroupOutcome, Job, call_group
 
-SITES_NAME, SAMPLES_NAME, READS_NAME = "site_results.tsv", "sample_sites.tsv", "read_results.bam"
+SITES_NAME, READS_NAME = "site_results.tsv", "read_results.bam"
+SAMPLES_NAME, CONTRASTS_NAME, CONDITIONS_NAME = "sample_sites.tsv", "contrasts.tsv", "conditions"
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,33 @@ def _learn(paths: Sequence[Path], plan: Plan, config: CallingConfig) -> RunModel
 
 
 def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: float) -> RunSummary:
-    """Learn across contigs, call them, merge the slices into the results."""
+    """Learn across contigs, call them, merge the slices into the results.
+
+    Where there are several native conditions, each is called against the control first, into a
+    folder of its own; the results proper are those of all natives together.
+    """
+    _clear(output_dir)
+    for number, name in enumerate(job.conditions):
+        one = job.of_condition(number)
+        one.folder.mkdir(exist_ok=True)
+        LOG.info("condition %s", name)
+        _finish_condition(output_dir / CONDITIONS_NAME / name, one, plan, workers, started)
+    summary = _finish_condition(output_dir, job, plan, workers, started)
+    if not (job.config.output.keep_intermediate or summary.failed):
+        shutil.rmtree(job.folder)
+    return summary
+
+
+def _clear(output_dir: Path) -> None:
+    """Remove what an earlier run in the folder may have written and this one may not."""
+    for name in (SAMPLES_NAME, CONTRASTS_NAME):
+        (output_dir / name).unlink(missing_ok=True)
+    if (output_dir / CONDITIONS_NAME).is_dir():
+        shutil.rmtree(output_dir / CONDITIONS_NAME)
+
+
+def _finish_condition(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: float) -> RunSummary:
+    output_dir.mkdir(parents=True, exist_ok=True)
     clock = Clock(Crew(1))
     with clock.stage("fit"):
         scored = _Scored()
@@ -146,7 +173,7 @@ def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: fl
     for warning in model.warnings():
         LOG.warning("warning: %s", warning)
     _write_model(job.folder, model)
-    parameters = read_parameters(job.folder)
+    parameters = read_parameters(job.folder.parent if job.is_condition else job.folder)
     header = merged_header(
         plan.samples[0].bam[0], plan.contigs, {sample.name: sample.is_native for sample in plan.samples}
     )
@@ -177,8 +204,6 @@ def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: fl
         "parameters": parameters,
     }
     write_run(output_dir, facts, job.config)
-    if not (job.config.output.keep_intermediate or summary.failed):
-        shutil.rmtree(job.folder)
     return summary
 
 
@@ -192,6 +217,9 @@ def _merge(
     sites = merge_sites(output_dir / SITES_NAME, slices(CALLS), comments)
     if job.has_sample_table:
         merge_tables(output_dir / SAMPLES_NAME, SAMPLE_COLUMNS, slices(SAMPLES), comments)
+    if job.conditions and not job.is_condition:
+        n = merge_contrasts(output_dir / CONTRASTS_NAME, slices(CONTRASTS), comments)
+        LOG.info("contrasts: %d differences at padj < 0.05: %s", n, output_dir / CONTRASTS_NAME)
     if job.config.output.read_bam:
         merge_bams(slices(READS), header, output_dir / READS_NAME)
     return sites

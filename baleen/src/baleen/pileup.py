@@ -3,11 +3,11 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from baleen.data import F32, I32, I64, U8, ReadIndex, SignalPileup
+from baleen.data import F32, I32, I64, U8, Bool, Distances, ReadIndex, SignalPileup
 from krill import Alignments, ReadBatch, ReadStatus
 
 N_FOLDS = 5
@@ -175,6 +175,26 @@ def build_pileup(
         window_end=joined("window_end", np.int64, sample_shift)[order],
         reads=reads,
     )
+
+
+def keep_reads(
+    pileup: SignalPileup, measured: Distances | None, keep: Bool
+) -> tuple[SignalPileup, Distances | None]:
+    """Return the windows of some reads alone, with their distances; ``keep`` has an entry per read.
+
+    The index of reads stays whole: the others are there without a window.
+    """
+    rows = keep[pileup.read]
+    kept = np.concatenate([[0], np.cumsum(rows)])[pileup.window_offsets]
+    names = (
+        *("read", "level_pa", "level_stdv_pa", "confidence", "dwell_samples"),
+        *("base_start", "base_end", "window_start", "window_end"),
+    )
+    columns = {name: getattr(pileup, name)[rows] for name in names}
+    some = replace(pileup, window_offsets=kept.astype(np.int64), **columns)
+    if measured is None:
+        return some, None
+    return some, Distances(measured.base_coordinate[rows], measured.window_coordinate[rows])
 
 
 def status_counts(statuses: Iterable[U8]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -16,18 +16,19 @@ from baleen import calling
 from baleen.calling import DEFAULT_HMM, Evidence, HmmParameters, RunModel
 from baleen.config import Config
 from baleen.crew import Clock, Seconds, crew_of
-from baleen.data import U8, ReadCalls, ReadIndex
+from baleen.data import U8, Distances, ErrorPileup, ReadCalls, ReadIndex, SignalPileup
 from baleen.distances import distances
-from baleen.error_pileup import error_pileup
+from baleen.error_pileup import error_pileup, keep_errors
 from baleen.errors import InputError, OutputError
 from baleen.inputs import ContigTask, ReadSource, read_contig, read_reference
 from baleen.outputs.mod_bam import ReadCall, SampleBam, modified_bases, write_mod_bam
-from baleen.outputs.slices import Slice, slice_path, write_slice
-from baleen.pileup import PlacedReads, build_pileup, index_reads, place_batch, status_counts
+from baleen.outputs.slices import Arrays, Slice, slice_path, write_slice
+from baleen.pileup import PlacedReads, build_pileup, index_reads, keep_reads, place_batch, status_counts
 from baleen.plan import Group
 from krill import Alignments, PoreModel, Ragged, ReadBatch
 
-EVIDENCE, CALLS, SAMPLES, READS = "evidence.npz", "calls.npz", "samples.npz", "bam"
+EVIDENCE, CALLS, READS = "evidence.npz", "calls.npz", "bam"
+SAMPLES, CONTRASTS = "samples.npz", "contrasts.npz"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Job:
         Of the crew of each process.
     device
         For the engine.
+    is_condition
+        Whether this is one native condition of several against the control.
     """
 
     config: Config
@@ -57,11 +60,25 @@ class Job:
     folder: Path
     threads: int
     device: str
+    is_condition: bool = False
 
     @property
     def has_sample_table(self) -> bool:
         """Whether sites are told sample by sample too: with one of each there is nothing to add."""
-        return len(self.source.samples) > 2  # native and control
+        return len(self.source.samples) > 2 and not self.is_condition  # native and control
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Native conditions, in order of name, where each is to be called by itself too."""
+        names = sorted({sample.condition for sample in self.source.samples if sample.is_native})
+        return tuple(names) if len(names) > 1 else ()
+
+    def of_condition(self, number: int) -> "Job":
+        """Return the job of one native condition: its slices lie in folders of their own."""
+        name = f"condition-{number}"
+        return dataclasses.replace(
+            self, folder=self.folder / name, evidence_folder=self.evidence_folder / name, is_condition=True
+        )
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,8 @@ def score_group(job: Job, group: Group) -> GroupOutcome:
     A contig that fails does not take the others with it: its reason is kept in the slice.
     """
     clock = Clock(crew_of(job.threads))
-    tables = {}
+    jobs = [job, *(job.of_condition(number) for number in range(len(job.conditions)))]
+    tables: list[dict[str, Arrays]] = [{} for _ in jobs]
     failed: dict[str, str] = {}
     read_status: Counter[str] = Counter()
     for number, task in enumerate(group.tasks):
@@ -94,11 +112,14 @@ def score_group(job: Job, group: Group) -> GroupOutcome:
         except (Exception, krill.PanicException) as error:  # noqa: BLE001  # reported, exit 6
             failed[task.contig] = f"{type(error).__name__}: {error}".replace("\n", "; ")
             continue
-        tables[f"{number:06d}"] = evidence.to_arrays()
+        for table, one in zip(tables, evidence, strict=True):
+            table[f"{number:06d}"] = one.to_arrays()
         read_status.update(counts)
     meta = {"failed": failed, "read_status": read_status, "seconds": clock.seconds}
     with clock.stage("writing"):
-        write_slice(slice_path(job.evidence_folder, group.index, EVIDENCE), tables, meta)
+        for one_job, table in reversed(list(zip(jobs, tables, strict=True))):  # the main slice last
+            one_job.evidence_folder.mkdir(exist_ok=True)
+            write_slice(slice_path(one_job.evidence_folder, group.index, EVIDENCE), table, meta)
     return GroupOutcome(clock.seconds)
 
 
@@ -112,8 +133,11 @@ class _Batch:
     placed: PlacedReads | None
 
 
-def score_contig(task: ContigTask, job: Job, clock: Clock) -> tuple[Evidence, dict[str, int]]:
-    """Read one contig, place its signal, measure distances, score; also count its reads by status."""
+def score_contig(task: ContigTask, job: Job, clock: Clock) -> tuple[list[Evidence], dict[str, int]]:
+    """Read one contig, place its signal, measure distances, score; also count its reads by status.
+
+    The evidence is that of all natives, then, where there are several conditions, of each.
+    """
     config = job.config
     with clock.stage("reading"):
         reference = read_reference(task, job.source)
@@ -131,11 +155,29 @@ def score_contig(task: ContigTask, job: Job, clock: Clock) -> tuple[Evidence, di
         with clock.stage("dtw"):
             measured = distances(pileup, device=job.device, each=clock.each)
     with clock.stage("calling"):
-        evidence = calling.score_contig(
-            pileup, measured, errors, config.calling, config.reads.seed, clock.each
-        )
+        seed = config.reads.seed
+        evidence = [
+            calling.score_contig(*parts, config.calling, seed, clock.each)
+            for parts in _by_condition(pileup, measured, errors)
+        ]
     statuses = [batch.status for batch in batches]
     return evidence, status_counts(statuses) if config.calling.signal else {"ok": len(reads)}
+
+
+Parts = tuple[SignalPileup | None, Distances | None, ErrorPileup]
+
+
+def _by_condition(
+    pileup: SignalPileup | None, measured: Distances | None, errors: ErrorPileup
+) -> Iterator[Parts]:
+    """Yield all of a contig, then, where there are several native conditions, each with the control."""
+    yield pileup, measured, errors
+    condition = errors.reads.condition()[errors.reads.sample]
+    names = set(errors.reads.sample_groups) - {"control"}
+    for number in range(1, len(names) + 1) if len(names) > 1 else ():
+        keep = np.isin(condition, (0, number))
+        of_signal = keep_reads(pileup, measured, keep) if pileup is not None else (None, None)
+        yield *of_signal, keep_errors(errors, keep)
 
 
 def _place(job: Job, reference: U8, numbered: tuple[int, ReadBatch]) -> _Batch:
@@ -187,7 +229,7 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
     """
     clock = Clock(crew_of(job.threads))
     evidence = Slice(slice_path(job.evidence_folder, group.index, EVIDENCE))
-    tables, sample_tables = {}, {}
+    tables, sample_tables, contrast_tables = {}, {}, {}
     conditions = tuple(sample.condition for sample in job.source.samples)
     read_calls: list[tuple[str, ReadCalls]] = []
     hmm = read_hmm(job.config.calling.hmm_params)
@@ -198,6 +240,8 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
             tables[name] = calls.sites.columns
             if job.has_sample_table:
                 sample_tables[name] = calling.call_samples(scored, calls, model, conditions)
+            if job.conditions and not job.is_condition:
+                contrast_tables[name] = calling.call_contrasts(scored, calls, model, job.conditions)
             read_calls.append((scored.contig, calls.reads))
         evidence.close()
     if job.config.output.read_bam:
@@ -210,6 +254,8 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
         write_slice(slice_path(job.folder, group.index, CALLS), tables, {})
         if job.has_sample_table:
             write_slice(slice_path(job.folder, group.index, SAMPLES), sample_tables, {})
+        if contrast_tables:
+            write_slice(slice_path(job.folder, group.index, CONTRASTS), contrast_tables, {})
     return GroupOutcome(clock.seconds)
 
 

@@ -3,6 +3,7 @@
 `score_contig` and `call_contig` are pure and know one contig; `fit_run` and `finish_sites` see the run.
 """
 
+from baleen.calling.contrasts import call_contrasts
 from baleen.calling.events import (
     SIGNIFICANT,
     benjamini_hochberg,
@@ -31,6 +32,7 @@ __all__ = [
     "Summary",
     "benjamini_hochberg",
     "call_contig",
+    "call_contrasts",
     "call_samples",
     "candidates",
     "event_limit",

@@ -103,16 +103,31 @@ def error_test(table: ErrorTable, is_native: Bool) -> ErrorTest:
 
 
 def _score(deviation: np.ndarray, is_native: Bool, n_native: np.ndarray, n_control: np.ndarray) -> np.ndarray:
-    """Return the normal score of the permutation test, NaN where all reads are alike."""
-    n = n_native + n_control
-    total = deviation[:, is_native].sum(axis=1)
-    square, cube = (deviation**2).sum(axis=1), (deviation**3).sum(axis=1)
-    both = n_native * n_control
+    sums = deviation[:, is_native].sum(axis=1), (deviation**2).sum(axis=1), (deviation**3).sum(axis=1)
+    return permutation_score(sums, n_native, n_control)
+
+
+def permutation_score(
+    sums: tuple[np.ndarray, np.ndarray, np.ndarray], n_first: np.ndarray, n_second: np.ndarray
+) -> np.ndarray:
+    """Return the normal score of a sum over the reads of one label, NaN where all reads are alike.
+
+    Parameters
+    ----------
+    sums
+        Of deviations from the mean of both labels: over the first label's reads; of their squares
+        and of their cubes over all reads; shape ``(p,)`` each.
+    n_first, n_second
+        Reads of either label, shape ``(p,)``.
+    """
+    total, square, cube = sums
+    n = n_first + n_second
+    both = n_first * n_second
     variance = both * square / np.maximum(n * (n - 1), 1)
     alike = variance <= 1e-9
     variance = np.where(alike, 1, variance)
     z = total / np.sqrt(variance)
-    third = both * (n_control - n_native) * cube / np.maximum(n * (n - 1) * (n - 2), 1)
+    third = both * (n_second - n_first) * cube / np.maximum(n * (n - 1) * (n - 2), 1)
     return np.where(alike, np.nan, normal_score(z, third / variance**1.5))
 
 

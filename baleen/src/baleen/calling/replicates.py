@@ -305,6 +305,36 @@ def channel_inflation(evidence: Evidence, priors: Priors, channel: int) -> Infla
     return prior.inflation(_spread(evidence, channel))
 
 
+def contrast_inflation(
+    evidence: Evidence, priors: Priors, use: tuple[int, tuple[bool, bool]], pair: tuple[int, int]
+) -> Inflation:
+    """Return the inflation of one native condition against another: the larger one of the channels.
+
+    Parameters
+    ----------
+    evidence, priors
+        As for `channel_inflation`.
+    use
+        Candidate of the signal, and whether signal and errors are used.
+    pair
+        Numbers of the conditions.
+    """
+    candidate, used = use
+    found = Inflation.none(len(evidence.position))
+    condition = evidence.reads.condition()
+    member = np.isin(condition, pair)
+    for channel, is_used in zip((candidate, -1), used, strict=True):
+        prior = priors[channel] if priors and is_used else None
+        if prior is not None:
+            mean, precision = evidence.sample_mean[channel], evidence.sample_precision[channel]
+            sides = (condition[member] == pair[0]).astype(np.uint8)
+            spread = Spread.of(SampleMeans(mean[member], precision[member]), sides)
+            one = prior.inflation(spread)
+            larger = one.factor > found.factor
+            found = Inflation(*(np.where(larger, new, old) for new, old in zip(one, found, strict=True)))
+    return found
+
+
 def moderate_errors(evidence: Evidence, priors: Priors) -> Evidence:
     """Return the evidence with error scores that reckon with the variance between samples."""
     if not priors or priors[-1] is None:

@@ -28,7 +28,9 @@ def input_options(function: F) -> F:
     ref_help = "Reference FASTA the BAMs were, or the reads are to be, aligned to."
     function = click.option("--index", "may_index", is_flag=True, help=index_help)(function)
     function = click.option("--ref", "reference", type=_FILE, required=True, help=ref_help)(function)
-    sheet_help = "Table of samples (sample condition bam signal fastq reads) instead of the options above."
+    sheet_help = (
+        "Table of samples (sample condition bam signal fastq reads group) instead of the options above."
+    )
     function = click.option("--samples", "sheet", type=_FILE, help=sheet_help)(function)
     for condition, label in reversed(_CONDITIONS.items()):
         for kind, text in reversed(_KINDS.items()):

@@ -74,7 +74,7 @@ class RunInputs:
         """Return every input file by what it is for: sample, condition, kind and number."""
         found = {"reference": self.reference.path}
         for sample in self.samples:
-            owner = f"{'native' if sample.is_native else 'control'} sample {sample.name}"
+            owner = f"{sample.condition} sample {sample.name}"
             tables = tuple(filter(None, [sample.eventalign]))
             kinds = {"BAM": sample.bam, "signal": sample.signal, "FASTQ": sample.fastq, "eventalign": tables}
             kinds["reads"] = sample.reads

@@ -1,7 +1,8 @@
 """The files of each sample: from flags or from a sample sheet."""
 
 import csv
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ NEEDED_COLUMNS = COLUMNS[:2]
 CONDITIONS = {"native": True, "control": False, "ivt": False}
 SIGNAL_SUFFIXES = (".pod5", ".blow5")
 _MAX_SAMPLES = 255
+_GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ def read_sheet(path: Path) -> tuple[SampleFiles, ...]:
     ----------
     path
         Tab-separated, with a header line that names the columns ``sample condition bam signal
-        fastq reads`` in any order (those that are not used may be left out). Several files in one
-        cell are separated by commas; relative paths start at the sheet's folder.
+        fastq reads group`` in any order (those that are not used may be left out). Several files in
+        one cell are separated by commas; relative paths start at the sheet's folder.
 
     Raises
     ------
@@ -90,9 +92,22 @@ def read_sheet(path: Path) -> tuple[SampleFiles, ...]:
                 signal=_cell(path.parent, row.get("signal")),
                 fastq=_cell(path.parent, row.get("fastq")),
                 reads=_cell(path.parent, row.get("reads")),
+                group=_group(path, line, row),
             )
         )
     return tuple(samples)
+
+
+def _group(path: Path, line: int, row: Mapping[str, str | None]) -> str:
+    """Return the native condition of a line; its name becomes that of a folder."""
+    group = (row.get("group") or "").strip()
+    is_native = CONDITIONS[(row["condition"] or "").strip().lower()]
+    if group and not is_native:
+        raise InputError(path, f"line {line}: group {group!r} of a control; controls serve all groups")
+    if group and (_GROUP.fullmatch(group) is None or group in {"native", "control"}):
+        hint = "letters, digits, and . _ - within; not native or control"
+        raise InputError(path, f"line {line}: {group!r} cannot name a group", hint=hint)
+    return group
 
 
 def _cell(folder: Path, cell: str | None) -> tuple[Path, ...]:

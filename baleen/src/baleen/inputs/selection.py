@@ -80,8 +80,8 @@ def select_reads(samples: Sequence[SampleReads], keeps: npt.NDArray[np.bool_], c
     for sample in samples:
         sample.fail(ReadStatus.CONTIG_SKIPPED, ~np.append(keeps, False)[sample.contig])
     if config.subsample_n:
-        for is_native in (True, False):
-            members = [sample for sample in samples if sample.files.is_native == is_native]
+        for condition in dict.fromkeys(sample.files.condition for sample in samples):
+            members = [sample for sample in samples if sample.files.condition == condition]
             _subsample(members, len(keeps), config)
     return _table(samples)
 

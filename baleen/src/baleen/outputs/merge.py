@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from baleen.calling import SIGNIFICANT, benjamini_hochberg, candidates, event_limit, finish_contig
-from baleen.data import SITE_COLUMNS, Column, SiteCalls
+from baleen.data import CONTRAST_COLUMNS, SITE_COLUMNS, Column, SiteCalls
 from baleen.outputs.site_table import write_site_table
 from baleen.outputs.slices import Slice
 
@@ -66,6 +66,24 @@ def merge_tables(
             piece.close()
 
     write_site_table(path, [column.name for column in columns], contigs(), comments)
+
+
+def merge_contrasts(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> int:
+    """Write the table of contrasts, p-values adjusted over all its rows; return how many are below .05."""
+    pieces = [*map(Slice, slices)]
+    parts = [piece.table(name)["pvalue"] for piece in pieces for name in piece.tables()]
+    adjusted = benjamini_hochberg(np.concatenate([np.zeros(0), *parts]))
+    ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
+
+    def contigs() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+        tables = (piece.table(name) for piece in pieces for name in piece.tables())
+        for table, end in zip(tables, ends, strict=True):
+            yield {**table, "padj": adjusted[end - len(table["pvalue"]) : end]}
+
+    write_site_table(path, [column.name for column in CONTRAST_COLUMNS], contigs(), comments)
+    for piece in pieces:
+        piece.close()
+    return int(np.sum(adjusted < SIGNIFICANT))
 
 
 def _sites(slices: Sequence[Path]) -> Iterator[SiteCalls]:
