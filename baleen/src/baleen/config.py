@@ -13,6 +13,8 @@ from baleen.errors import UsageError
 
 ALIGN_MODES = ("standard", "fast", "sharp")
 CHANNELS = ("level", "shape", "errors")
+SAMPLE_CHANNELS = ("shape",)
+"""Channels that are measured on the samples of the signal, not on levels."""
 EXECUTORS = ("local", "dask")
 CHEMISTRIES = ("rna002", "rna004")
 ERROR_DIRECTIONS = ("auto", "both", "more")
@@ -127,6 +129,20 @@ class CallingConfig(Section):
         choices=ERROR_DIRECTIONS,
     )
     permutations: int = setting(5, "relabellings behind the p-values", minimum=1)
+
+    def without_samples(self) -> Self:
+        """Leave out the channels that need the signal itself, of which event tables hold nothing.
+
+        Raises
+        ------
+        UsageError
+            If no channel is left.
+        """
+        channels = tuple(name for name in self.channels if name not in SAMPLE_CHANNELS)
+        if not channels:
+            message = f"--channels {','.join(self.channels)}: needs signal, and event tables hold none"
+            raise UsageError(message, hint="--channels level,errors")
+        return dataclasses.replace(self, channels=channels)
 
     def for_chemistry(self, chemistry: str | None) -> Self:
         """Decide what is left to the chemistry: RNA004's basecallers may read modified bases better."""

@@ -142,6 +142,38 @@ class SignalPileup:
 
 
 @dataclass(frozen=True)
+class ReadLevels:
+    """Levels of a batch of reads without their signal: ``m`` rows, ``n`` reads.
+
+    Parameters
+    ----------
+    read
+        Row in the batch, int32, shape ``(m,)``; rising, and within a read positions rise.
+    position, dwell_samples
+        Reference index; samples on the base; int32, shape ``(m,)``.
+    level_pa, level_stdv_pa
+        Mean and standard deviation (NaN = unknown), scaled to the pore model, float32, shape ``(m,)``.
+    status
+        ``ReadStatus`` per read, uint8, shape ``(n,)``; a read that failed has no rows.
+    """
+
+    read: I32
+    position: I32
+    dwell_samples: I32
+    level_pa: F32
+    level_stdv_pa: F32
+    status: U8
+
+    def __post_init__(self) -> None:
+        m = (len(self.read),)
+        for name in ("read", "position", "dwell_samples"):
+            check(name, getattr(self, name), np.int32, m)
+        for name in ("level_pa", "level_stdv_pa"):
+            check(name, getattr(self, name), np.float32, m)
+        check("status", self.status, np.uint8, (len(self.status),))
+
+
+@dataclass(frozen=True)
 class ErrorPileup:
     """Basecall errors of one contig, from the alignments alone. ``e`` = one read at one position.
 

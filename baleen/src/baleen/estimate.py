@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from baleen.config import CallingConfig
 from baleen.executors import Layout
 from baleen.inputs import ContigTask
 from baleen.plan import Plan
@@ -13,6 +14,7 @@ _ALIGN_SAMPLES_PER_S = 10e6
 _DTW_CELLS_PER_S = 8e9
 _MOST_LANDMARKS = 128
 _WINDOWS_CELLS = 1 + 3**2  # the base alone, and with one base on either side
+_TABLE_ROWS_PER_S = 0.5e6
 _CALLING_S_PER_READ_POSITION = 10e-6
 _START_S = 3.0
 
@@ -20,6 +22,8 @@ _BASE_BYTES = 250 << 20  # an idle worker
 _BYTES_PER_SAMPLE = 14.0  # int16 as read, float32 scaled, intermediate copies
 _BYTES_PER_READ_POSITION = 160.0
 _DISK_PER_READ_POSITION = 14.0
+_ROW_BYTES = 120.0
+"""Of an event table: what a compressed one is unpacked to."""
 
 
 @dataclass(frozen=True)
@@ -53,35 +57,48 @@ class Estimate:
         yield f"disk: at most about {_gib(self.disk_bytes)}"
 
 
-def estimate(plan: Plan, layout: Layout) -> Estimate:
+def estimate(plan: Plan, layout: Layout, config: CallingConfig) -> Estimate:
     """Estimate a run from what is done, on how many cores."""
-    spb = _SAMPLES_PER_BASE.get(plan.chemistry or "", 0.0)
+    tables = [sample.eventalign for sample in plan.samples if sample.eventalign is not None]
+    costs = _Costs(
+        samples_per_base=_SAMPLES_PER_BASE.get(plan.chemistry or "", 0.0) * (config.signal and not tables),
+        has_distances="shape" in config.channels,
+        row_s=1 / _TABLE_ROWS_PER_S if tables and config.signal else 0.0,
+    )
     tasks = [task for group in plan.groups for task in group.tasks]
-    cpu_s = sum(_cpu_seconds(task, spb) for task in tasks)
-    longest_s = max((_cpu_seconds(task, spb) for task in tasks), default=0.0)
-    needs = sorted((_bytes(task, spb) for task in tasks), reverse=True)
+    cpu_s = sum(costs.cpu_seconds(task) for task in tasks)
+    longest_s = max((costs.cpu_seconds(task) for task in tasks), default=0.0)
+    needs = sorted((costs.bytes(task) for task in tasks), reverse=True)
     n_in_hand = max(1, layout.processes) * layout.in_hand
     pairs = sum(task.length_bp * sum(task.n_reads) for task in tasks)
+    unpacked = _ROW_BYTES if config.signal and any(path.suffix == ".gz" for path in tables) else 0.0
     return Estimate(
         seconds=_START_S + max(cpu_s / layout.cores, longest_s / layout.threads),
         worker_bytes=_BASE_BYTES + sum(needs[: layout.in_hand]),
         total_bytes=_BASE_BYTES * (1 + layout.processes) + sum(needs[:n_in_hand]),
-        disk_bytes=pairs * _DISK_PER_READ_POSITION,
+        disk_bytes=pairs * (_DISK_PER_READ_POSITION + unpacked),
     )
 
 
-def _cpu_seconds(task: ContigTask, samples_per_base: float) -> float:
-    positions, depth = task.length_bp, sum(task.n_reads)
-    samples = positions * depth * samples_per_base
-    pairs = depth * min(depth, _MOST_LANDMARKS) / 2
-    cells = positions * pairs * samples_per_base**2 * _WINDOWS_CELLS
-    calling = positions * depth * _CALLING_S_PER_READ_POSITION
-    return samples / _ALIGN_SAMPLES_PER_S + cells / _DTW_CELLS_PER_S + calling
+@dataclass(frozen=True)
+class _Costs:
+    """What a contig costs with the inputs and channels of a run."""
 
+    samples_per_base: float
+    has_distances: bool
+    row_s: float
 
-def _bytes(task: ContigTask, samples_per_base: float) -> float:
-    pairs = task.length_bp * sum(task.n_reads)
-    return pairs * (samples_per_base * _BYTES_PER_SAMPLE + _BYTES_PER_READ_POSITION)
+    def cpu_seconds(self, task: ContigTask) -> float:
+        positions, depth = task.length_bp, sum(task.n_reads)
+        samples = positions * depth * self.samples_per_base
+        pairs = depth * min(depth, _MOST_LANDMARKS) / 2 * self.has_distances
+        cells = positions * pairs * self.samples_per_base**2 * _WINDOWS_CELLS
+        rest = positions * depth * (_CALLING_S_PER_READ_POSITION + self.row_s)
+        return samples / _ALIGN_SAMPLES_PER_S + cells / _DTW_CELLS_PER_S + rest
+
+    def bytes(self, task: ContigTask) -> float:
+        pairs = task.length_bp * sum(task.n_reads)
+        return pairs * (self.samples_per_base * _BYTES_PER_SAMPLE + _BYTES_PER_READ_POSITION)
 
 
 def _gib(n_bytes: float) -> str:

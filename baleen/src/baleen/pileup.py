@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from baleen.data import F32, I32, I64, U8, Bool, Distances, ReadIndex, SignalPileup
+from baleen.data import F32, I32, I64, U8, Bool, Distances, ReadIndex, ReadLevels, SignalPileup
 from krill import Alignments, ReadBatch, ReadStatus
 
 N_FOLDS = 5
@@ -104,6 +104,24 @@ def place_batch(batch: ReadBatch, alignments: Alignments, padding: int) -> Place
         level_pa=alignments.level_mean,
         level_stdv_pa=alignments.level_stdv,
         confidence=alignments.confidence,
+    )
+
+
+def place_levels(levels: ReadLevels) -> PlacedReads:
+    """Place reads of which there are levels alone: windows are empty, confidence is NaN."""
+    nothing = np.zeros(len(levels.read), np.int64)
+    return PlacedReads(
+        signal=np.zeros(0, np.float32),
+        read=levels.read,
+        position=levels.position,
+        dwell_samples=levels.dwell_samples,
+        base_start=nothing,
+        base_end=nothing,
+        window_start=nothing,
+        window_end=nothing,
+        level_pa=levels.level_pa,
+        level_stdv_pa=levels.level_stdv_pa,
+        confidence=np.full(len(levels.read), np.nan, np.float32),
     )
 
 

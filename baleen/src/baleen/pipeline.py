@@ -21,7 +21,7 @@ from baleen.aligned_samples import (
     remove_alignments,
 )
 from baleen.cluster import open_workers
-from baleen.config import Config
+from baleen.config import CallingConfig, Config
 from baleen.console import LOG
 from baleen.errors import InputError, Terminated, UsageError
 from baleen.estimate import estimate
@@ -142,12 +142,19 @@ def _open(request: RunRequest) -> tuple[Config, RunInputs]:
     config = replace(request.config, run=replace(request.config.run, device=resolve_device(request.config)))
     read_hmm(config.calling.hmm_params)  # a wrong file must not come to light after the scoring
     inputs = open_run(request.samples, request.reference, config, index_bams=request.may_index)
-    config = replace(config, calling=config.calling.for_chemistry(inputs.chemistry))
+    config = replace(config, calling=_settled(config.calling, inputs))
     for line in inputs.funnel_lines():
         LOG.info("%s", line)
     for warning in inputs.warnings:
         LOG.warning("warning: %s", warning)
     return config, inputs
+
+
+def _settled(calling: CallingConfig, inputs: RunInputs) -> CallingConfig:
+    """Decide what the inputs decide."""
+    if calling.signal and any(sample.eventalign is not None for sample in inputs.samples):
+        calling = calling.without_samples()
+    return calling.for_chemistry(inputs.chemistry)
 
 
 def dry_run(request: RunRequest) -> list[str]:
@@ -164,7 +171,7 @@ def dry_run(request: RunRequest) -> list[str]:
         f"contigs: {plan.n_contigs} to call in {len(groups)} groups, {len(plan.skipped_contigs)} skipped",
         f"chemistry: {plan.chemistry or 'not needed without signal'}",
         f"device: {config.run.device}; {layout.text}",
-        *estimate(plan, layout).lines(),
+        *estimate(plan, layout, config.calling).lines(),
     ]
 
 

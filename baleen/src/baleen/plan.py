@@ -112,8 +112,18 @@ class Plan:
 
 def _sample(data: Mapping[str, Any]) -> SampleFiles:
     paths = {name: tuple(map(Path, data[name])) for name in ("bam", "signal", "fastq", "reads")}
-    table = data["eventalign"] and Path(data["eventalign"])
-    return SampleFiles(data["name"], data["is_native"], **paths, eventalign=table, group=data["group"])
+    table, summary = (data[name] and Path(data[name]) for name in ("eventalign", "eventalign_summary"))
+    return SampleFiles(
+        name=data["name"],
+        is_native=data["is_native"],
+        bam=paths["bam"],
+        signal=paths["signal"],
+        fastq=paths["fastq"],
+        eventalign=table,
+        eventalign_summary=summary,
+        group=data["group"],
+        reads=paths["reads"],
+    )
 
 
 def _task(data: Mapping[str, Any]) -> ContigTask:

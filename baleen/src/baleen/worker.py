@@ -20,12 +20,21 @@ from baleen.data import U8, Distances, ErrorPileup, ReadCalls, ReadIndex, Signal
 from baleen.distances import distances
 from baleen.error_pileup import error_pileup, keep_errors
 from baleen.errors import InputError, OutputError
+from baleen.event_levels import EventBatch, read_levels
 from baleen.inputs import ContigTask, ReadSource, read_contig, read_reference
 from baleen.outputs.mod_bam import ReadCall, SampleBam, modified_bases, write_mod_bam
 from baleen.outputs.slices import Arrays, Slice, slice_path, write_slice
-from baleen.pileup import PlacedReads, build_pileup, index_reads, keep_reads, place_batch, status_counts
+from baleen.pileup import (
+    PlacedReads,
+    build_pileup,
+    index_reads,
+    keep_reads,
+    place_batch,
+    place_levels,
+    status_counts,
+)
 from baleen.plan import Group
-from krill import Alignments, PoreModel, Ragged, ReadBatch
+from krill import PoreModel, Ragged, ReadBatch
 
 EVIDENCE, CALLS, READS = "evidence.npz", "calls.npz", "bam"
 SAMPLES, CONTRASTS = "samples.npz", "contrasts.npz"
@@ -185,7 +194,12 @@ def _place(job: Job, reference: U8, numbered: tuple[int, ReadBatch]) -> _Batch:
     sample, batch = numbered
     if not job.config.calling.signal:
         return _Batch(sample, batch, np.zeros(0, np.uint8), None)
-    alignments = _align(batch, reference, job)
+    if isinstance(batch, EventBatch):
+        levels = read_levels(batch, reference, *_model(job))
+        return _Batch(sample, _without_events(batch), levels.status, place_levels(levels))
+    model, _ = _model(job)
+    pileup = job.config.pileup
+    alignments = krill.align(batch, reference, model, mode=pileup.align_mode, moves=pileup.moves)
     placed = place_batch(batch, alignments, job.config.pileup.padding)
     return _Batch(sample, _without_signal(batch), alignments.status, placed)
 
@@ -204,13 +218,17 @@ def _without_signal(batch: ReadBatch) -> ReadBatch:
     return dataclasses.replace(batch, signal=empty)
 
 
-def _align(batch: ReadBatch, reference: U8, job: Job) -> Alignments:
-    pileup = job.config.pileup
+def _without_events(batch: EventBatch) -> EventBatch:
+    empty = Ragged(np.zeros(0, np.uint8), np.zeros(len(batch) + 1, np.int64))
+    return dataclasses.replace(batch, events=empty)
+
+
+def _model(job: Job) -> tuple[PoreModel, str]:
+    """Return the pore model and the chemistry's name."""
     if job.chemistry is None:
-        message = "event alignment needs a pore model"
+        message = "placing signal needs a pore model"
         raise ValueError(message)
-    model = pore_model(job.chemistry, pileup.kmer_model)
-    return krill.align(batch, reference, model, mode=pileup.align_mode, moves=pileup.moves)
+    return pore_model(job.chemistry, job.config.pileup.kmer_model), job.chemistry
 
 
 def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOutcome:

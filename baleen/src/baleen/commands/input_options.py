@@ -13,6 +13,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _FILE = click.Path(path_type=Path)
 _CONDITIONS = {"native": "Native", "ivt": "Control"}
+_TABLES = {
+    "eventalign": "event table of f5c or nanopolish, in place of signal",
+    "eventalign_summary": "summary that names the reads of that table, if it has their numbers alone",
+}
 _KINDS = {
     "bam": "aligned reads (sorted, indexed BAM)",
     "reads": "reads to be aligned first (FASTQ or unaligned BAM), in place of a BAM",
@@ -29,10 +33,14 @@ def input_options(function: F) -> F:
     function = click.option("--index", "may_index", is_flag=True, help=index_help)(function)
     function = click.option("--ref", "reference", type=_FILE, required=True, help=ref_help)(function)
     sheet_help = (
-        "Table of samples (sample condition bam signal fastq reads group) instead of the options above."
+        "Table of samples (sample condition bam signal fastq reads eventalign group) instead of the options "
+        "above."
     )
     function = click.option("--samples", "sheet", type=_FILE, help=sheet_help)(function)
     for condition, label in reversed(_CONDITIONS.items()):
+        for kind, text in reversed(_TABLES.items()):
+            flag = f"--{condition}-{kind.replace('_', '-')}"
+            function = click.option(flag, type=_FILE, help=f"{label} {text}.")(function)
         for kind, text in reversed(_KINDS.items()):
             flag, help_text = f"--{condition}-{kind}", f"{label} {text}; may be repeated."
             function = click.option(flag, type=_FILE, multiple=True, help=help_text)(function)
@@ -58,7 +66,7 @@ def given_samples(given: Mapping[str, Any]) -> "tuple[SampleFiles, ...]":
     from baleen.errors import UsageError
     from baleen.inputs import SampleFiles, read_sheet
 
-    named = [f"{condition}_{kind}" for condition in _CONDITIONS for kind in _KINDS]
+    named = [f"{condition}_{kind}" for condition in _CONDITIONS for kind in (*_KINDS, *_TABLES)]
     if given["sheet"] is not None:
         both = [name for name in named if given[name]]
         if both:
@@ -73,7 +81,9 @@ def given_samples(given: Mapping[str, Any]) -> "tuple[SampleFiles, ...]":
             signal=given[f"{condition}_blow5"] + given[f"{condition}_pod5"],
             fastq=given[f"{condition}_fastq"],
             reads=given[f"{condition}_reads"],
+            eventalign=given[f"{condition}_eventalign"],
+            eventalign_summary=given[f"{condition}_eventalign_summary"],
         )
         for condition in _CONDITIONS
-        if any(given[f"{condition}_{kind}"] for kind in _KINDS)
+        if any(given[f"{condition}_{kind}"] for kind in (*_KINDS, *_TABLES))
     )

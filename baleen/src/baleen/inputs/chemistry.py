@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 RNA002, RNA004, DNA = "rna002", "rna004", "DNA"
 
 # Weight of each kind of hint. Early RNA004 files carry wrong kit names, so no single one decides.
-_KIT, _FLOW_CELL, _RATE, _MODEL, _SPEED = 2, 2, 2, 3, 1
+_KIT, _FLOW_CELL, _RATE, _MODEL, _SPEED, _KMERS = 2, 2, 2, 3, 1, 2
 _CONFLICT = 1 / 3  # share of the votes from which a minority stops the run
 
 _KITS = {
@@ -29,8 +29,15 @@ _FLOW_CELLS = {
 # RNA002 runs were sampled at 3000 or 3012 Hz, RNA004 runs are at 4000 Hz.
 _RATES = {3000: RNA002, 3012: RNA002, 4000: RNA004}
 _MODELS = {"rna002": RNA002, "rna_r9": RNA002, "rna004": RNA004, "rna_rp4": RNA004}
+_NEAR_RATE = 2e-3
 # Bases per second through the pore: 70 and 130 nominally, less over adapter and poly-A.
 _FASTEST_RNA002, _FASTEST = 90, 250
+
+
+def nominal_rate(rate_hz: float) -> float:
+    """Return the nominal sampling rate that a measured one is, if it is one."""
+    nearest = min(_RATES, key=lambda known: abs(known - rate_hz))
+    return float(nearest) if abs(nearest - rate_hz) < _NEAR_RATE * nearest else rate_hz
 
 
 @dataclass
@@ -67,6 +74,10 @@ class Votes:
         except (ValueError, OverflowError):
             return
         self.add(_RATES.get(rate_hz), _RATE, f"sampling rate {rate_hz} Hz")
+
+    def add_kmer_size(self, kmer_size: int | None) -> None:
+        """Count the k-mers of an event table: 9-mers are RNA004's, 5-mers either's."""
+        self.add(RNA004 if kmer_size == 9 else None, _KMERS, "9-mers in the event table")
 
     def add_model(self, model: str) -> None:
         """Count the name of a basecaller model."""

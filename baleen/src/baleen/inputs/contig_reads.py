@@ -13,6 +13,8 @@ import pysam
 from baleen.config import Config
 from baleen.data import U8
 from baleen.errors import InputError
+from baleen.event_levels import EventBatch
+from baleen.inputs.event_table import EventTable
 from baleen.inputs.sample_reads import NO_FILE
 from baleen.inputs.selection import Rows
 from baleen.inputs.tasks import ContigTask, ReadSource
@@ -27,6 +29,8 @@ from krill.reads.signal_file import SignalRecord
 BATCH_READS = 32
 """Few, so that one contig's reads occupy many threads."""
 BATCH_SAMPLES = 8_000_000
+_BYTES_PER_SAMPLE = 4
+"""Bytes of an event table that weigh as much as a sample; it has about 3.6 per sample."""
 _MAX_OPEN = 32
 _ABSENT_QUALITY = 255
 
@@ -105,7 +109,8 @@ def read_contig(task: ContigTask, source: ReadSource, config: Config) -> Iterato
     Returns
     -------
     Batches of at most ``BATCH_READS`` reads or about ``BATCH_SAMPLES`` samples, sample by sample;
-    the reads are those of the reads table, in its order.
+    the reads are those of the reads table, in its order. Of a sample with an event table they are
+    `EventBatch`.
 
     Raises
     ------
@@ -115,14 +120,17 @@ def read_contig(task: ContigTask, source: ReadSource, config: Config) -> Iterato
     table = np.load(source.table, mmap_mode="r", allow_pickle=False)
     rows = np.array(table[task.first_row : task.last_row])
     for sample in np.unique(rows["sample"]):
-        batch = _Batch(task.contig)
+        table = _event_table(source, int(sample)) if config.calling.signal else None
+        batch = _Batch(task.contig, table)
         try:
             for row, record in _records(rows[rows["sample"] == sample], source, int(sample)):
-                stored = _stored_signal(row, source) if config.calling.signal else None
-                batch.add(record, stored)
+                if table is not None:
+                    batch.add_events(record, int(row["signal_first"]), int(row["signal_second"]))
+                else:
+                    batch.add(record, _stored_signal(row, source) if config.calling.signal else None)
                 if batch.is_full():
                     yield int(sample), batch.finish()
-                    batch = _Batch(task.contig)
+                    batch = _Batch(task.contig, table)
         except FormatError as error:
             raise InputError(error.path, error.problem, hint=error.hint) from error
         if len(batch):
@@ -140,6 +148,11 @@ def _records(rows: Rows, source: ReadSource, sample: int) -> Iterator[tuple[np.v
             yield row, record
 
 
+def _event_table(source: ReadSource, sample: int) -> EventTable | None:
+    path = source.samples[sample].eventalign
+    return None if path is None else _files().get(path, EventTable)
+
+
 def _stored_signal(row: np.void, source: ReadSource) -> SignalRecord | None:
     if row["signal_file"] == NO_FILE:
         return None
@@ -148,10 +161,11 @@ def _stored_signal(row: np.void, source: ReadSource) -> SignalRecord | None:
 
 
 class _Batch:
-    """Collect reads of one contig and sample."""
+    """Collect reads of one contig and sample, from an event table if there is one."""
 
-    def __init__(self, contig: str) -> None:
-        self._contig = contig
+    def __init__(self, contig: str, table: EventTable | None) -> None:
+        self._contig, self._table = contig, table
+        self._events: list[U8] = []
         self._records: list[pysam.AlignedSegment] = []
         self._moves: list[MoveTable] = []
         self._signals: list[SignalRecord | None] = []
@@ -181,8 +195,26 @@ class _Batch:
         self._moves.append(move_table(record, span[1] - span[0]))
         self._n_samples += span[1] - span[0]
 
+    def add_events(self, record: pysam.AlignedSegment, offset: int, size: int) -> None:
+        """Add a read and its rows of the event table."""
+        if self._table is None:
+            message = "there is no event table"
+            raise ValueError(message)
+        self.add(record, None)
+        self._events.append(np.frombuffer(self._table.read(offset, size), np.uint8))
+        self._n_samples += size // _BYTES_PER_SAMPLE
+
     def finish(self) -> ReadBatch:
         """Return the arrays."""
+        batch = self._read_batch()
+        if self._table is None:
+            return batch
+        events = Ragged.from_rows(self._events, np.uint8)
+        return EventBatch(
+            **vars(batch), events=events, columns=self._table.columns, table=str(self._table.path)
+        )
+
+    def _read_batch(self) -> ReadBatch:
         records, stored = self._records, self._signals
         return ReadBatch(
             contig=self._contig,

@@ -23,6 +23,8 @@ _REASONS = {
     ReadStatus.NOT_SAMPLED: "beyond --subsample-n",
 }
 
+_TABLE_REASONS = {ReadStatus.NO_SIGNAL: "not in the event table"}
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -84,9 +86,10 @@ def build_funnel(reads: SampleReads) -> tuple[Funnel, dict[ReadStatus, int]]:
     status = reads.read_status()
     numbers = np.bincount(status, minlength=max(ReadStatus) + 1)
     counts = {item: int(numbers[item]) for item in ReadStatus if numbers[item]}
+    reasons = {**_REASONS, **({} if reads.files.eventalign is None else _TABLE_REASONS)}
     losses = tuple(
         Loss(reason, counts[item], reads.examples(status, item))
-        for item, reason in _REASONS.items()
+        for item, reason in reasons.items()
         if item in counts
     )
     lost = sum(counts.get(item, 0) for item in INTERSECTION)
@@ -107,9 +110,10 @@ _REASONS_BEFORE_INTERSECTION = tuple(_REASONS)[: tuple(_REASONS).index(INTERSECT
 
 
 def _beside(reads: SampleReads) -> list[Loss]:
+    source = "signal" if reads.files.eventalign is None else "event table"
     found: list[tuple[str, Extra]] = [
         ("in the FASTQ alone", reads.only_in_fastq),
-        ("in the signal alone", reads.only_in_signal),
-        ("twice in the signal", reads.twice_in_signal),
+        (f"in the {source} alone", reads.only_in_signal),
+        (f"twice in the {source}", reads.twice_in_signal),
     ]
     return [Loss(reason, extra.n_reads, tuple(extra.examples)) for reason, extra in found if extra.n_reads]

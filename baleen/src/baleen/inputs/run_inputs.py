@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pysam
 
-from baleen.config import Config
+from baleen.config import SAMPLE_CHANNELS, CallingConfig, Config
 from baleen.errors import InputError, MismatchError
 from baleen.inputs.chemistry import decide
 from baleen.inputs.contigs import Reference, chosen_contigs
+from baleen.inputs.event_reads import check_kmer_sizes, meet_events
+from baleen.inputs.event_table import unpack_tables
 from baleen.inputs.funnel import LOW_SHARE, Funnel, build_funnel
 from baleen.inputs.sample_reads import SampleReads
 from baleen.inputs.samples import SampleFiles, check_conditions, resolve
@@ -64,7 +66,8 @@ class RunInputs:
     def write(self, folder: Path) -> ReadSource:
         """Write the reads table and the called contigs' sequences for the workers."""
         sequences = self.reference.sequences({task.contig for task in self.tasks})
-        return ReadSource.write(folder, self.samples, self.table, sequences, self.tasks)
+        samples, table = unpack_tables(folder, self.samples, self.table)
+        return ReadSource.write(folder, samples, table, sequences, self.tasks)
 
     def funnel_lines(self) -> list[str]:
         """Return the funnels as lines of text."""
@@ -75,7 +78,7 @@ class RunInputs:
         found = {"reference": self.reference.path}
         for sample in self.samples:
             owner = f"{sample.condition} sample {sample.name}"
-            tables = tuple(filter(None, [sample.eventalign]))
+            tables = tuple(filter(None, [sample.eventalign, sample.eventalign_summary]))
             kinds = {"BAM": sample.bam, "signal": sample.signal, "FASTQ": sample.fastq, "eventalign": tables}
             kinds["reads"] = sample.reads
             for kind, paths in kinds.items():
@@ -153,6 +156,9 @@ def _meet(samples: Sequence[SampleFiles], reference: Path, config: Config, *, in
         found = [_load(sample, contigs, config, index_bams=index_bams) for sample in files]
     _check_shared(found)
     chemistry, rate = _chemistry(found, config)
+    if chemistry is not None and config.calling.signal:
+        with _format_errors():
+            check_kmer_sizes(found, chemistry, config)
     if chosen is not None:
         is_chosen = np.append([name in chosen for name in contigs.lengths_bp], False)
         for sample in found:
@@ -176,7 +182,8 @@ def _planned(met: _Met, reasons: Mapping[str, str | None], config: Config) -> Ru
         funnels=tuple(funnel for funnel, _ in funnels.values()),
         status_counts={name: counts for name, (_, counts) in funnels.items()},
         skipped_contigs={name: reason for name, reason in reasons.items() if reason is not None},
-        warnings=tuple(_warnings([funnel for funnel, _ in funnels.values()], reasons)),
+        warnings=tuple(_warnings([funnel for funnel, _ in funnels.values()], reasons))
+        + tuple(_table_warnings(met, config.calling)),
         table=table,
     )
 
@@ -205,7 +212,9 @@ def _load(files: SampleFiles, reference: Reference, config: Config, *, index_bam
     scans.clear()  # frees the keys: the reads hold them sorted
     if files.fastq and config.reads.read_intersection:
         reads.intersect_fastq()
-    if config.calling.signal and files.signal:
+    if config.calling.signal and files.eventalign is not None:
+        meet_events(reads, reference)
+    elif config.calling.signal and files.signal:
         reads.intersect_signal()
     for model in models:
         reads.votes.add_model(model)
@@ -256,12 +265,13 @@ def _check_shared(samples: Sequence[SampleReads]) -> None:
         if funnel.shared > 0:
             continue
         owners = [other.files.name for other in samples if other.has_any(sample.only_in_signal.examples)]
-        what = "signal and FASTQ" if sample.files.fastq else "signal"
+        source = "signal" if sample.files.eventalign is None else "event table"
+        what = f"{source} and FASTQ" if sample.files.fastq else source
         problem = f"shares no read with the {what} of sample {sample.files.name}"
         if owners:
-            hint = f"that signal belongs to sample {owners[0]}: exchange the files"
+            hint = f"that {source} belongs to sample {owners[0]}: exchange the files"
         else:
-            hint = f"is this the signal of these reads? compare: samtools view {sample.files.bam[0]} | head"
+            hint = f"is this the {source} of these reads? compare: samtools view {sample.files.bam[0]} | head"
         raise MismatchError(sample.files.bam[0], "\n".join([problem, *funnel.lines()]), hint=hint)
 
 
@@ -300,12 +310,26 @@ def _tasks(table: Rows, names: Sequence[str], lengths: np.ndarray, n_samples: in
         sequence_start += int(lengths[contig])
 
 
+def _table_warnings(met: _Met, calling: CallingConfig) -> Iterator[str]:
+    """Say what event tables cannot give."""
+    tables = [reads for reads in met.reads if reads.files.eventalign is not None]
+    if not tables or not calling.signal:
+        return
+    left_out = [name for name in calling.channels if name in SAMPLE_CHANNELS]
+    if left_out:
+        kept = ", ".join(calling.without_samples().channels)
+        yield f"event tables hold no signal: channel {', '.join(left_out)} is left out; there remain {kept}"
+    for reads in tables:
+        if reads.kmer_size is None:
+            yield f"{reads.files.eventalign}: without column reference_kmer, positions cannot be checked"
+
+
 def _warnings(funnels: Sequence[Funnel], reasons: Mapping[str, str | None]) -> Iterator[str]:
     for funnel in funnels:
         if funnel.shared < LOW_SHARE:
             yield (
                 f"{funnel.sample}: only {100 * funnel.shared:.0f} % of the aligned reads are in the "
-                "signal (and FASTQ); are the files of all runs given?"
+                "signal or event table (and FASTQ); are the files of all runs given?"
             )
     skipped = Counter(reason.split(":")[0] for reason in reasons.values() if reason is not None)
     if len(skipped) and skipped.total() == len(reasons):

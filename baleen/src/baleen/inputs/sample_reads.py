@@ -76,6 +76,7 @@ class SampleReads:
         self.files, self.votes = files, Votes()
         self.names: dict[bytes, str] = {}
         self.sampling_rate_hz: float | None = None
+        self.kmer_size: int | None = None
         self.only_in_fastq, self.only_in_signal, self.twice_in_signal = Extra(), Extra(), Extra()
         for scan in scans:
             self.names |= scan.names | scan.parent_names
@@ -144,6 +145,29 @@ class SampleReads:
                 with_signal.close()
         self.drop_without_signal()
 
+    def begin_events(self, n_contigs: int) -> None:
+        """Take events in place of signal: an event table has rows per read and contig."""
+        self._n_owners = n_contigs + 1
+        owners = self.read.astype(np.int64) * self._n_owners + self.contig + 1
+        self._owners, self.signal = np.unique(owners, return_inverse=True)
+        self.signal_file = np.full(len(self._owners), NO_FILE, np.uint16)
+        self.signal_first = np.zeros(len(self._owners), np.uint64)
+        self.signal_second = np.zeros(len(self._owners), np.uint32)
+
+    def place_events(
+        self,
+        keys: Keys,
+        contig: npt.NDArray[np.int64],
+        place: npt.NDArray[np.uint64],
+        names: Mapping[bytes, str],
+    ) -> None:
+        """Note where the rows of these reads on these contigs lie; the first rows of a read count."""
+        read, known = _find(self.keys, keys)
+        self.only_in_signal.add(keys[~known], names)
+        row, aligned = _find(self._owners, read * self._n_owners + contig + 1)
+        known &= aligned
+        self._place_first(0, row[known], place[known], keys[known], names)
+
     def drop_without_signal(self) -> None:
         """Drop reads whose signal was in no file."""
         self.fail(ReadStatus.NO_SIGNAL, self.signal_file[self.signal] == NO_FILE)
@@ -154,12 +178,22 @@ class SampleReads:
         """Note where in signal file ``number`` these reads lie; the first place of a read counts."""
         row, known = _find(self._signal_keys, keys)
         self.only_in_signal.add(keys[~known], names)
-        twice = known.copy()
-        twice[known] = self.signal_file[row[known]] != NO_FILE
-        self.twice_in_signal.add(keys[twice], names)
-        first = known & ~twice
-        self.signal_file[row[first]] = number
-        self.signal_first[row[first]], self.signal_second[row[first]] = place[first].T
+        self._place_first(number, row[known], place[known], keys[known], names)
+
+    def _place_first(
+        self,
+        number: int,
+        row: npt.NDArray[np.int64],
+        place: npt.NDArray[np.uint64],
+        keys: Keys,
+        names: Mapping[bytes, str],
+    ) -> None:
+        _, first = np.unique(row, return_index=True)
+        is_new = np.zeros(len(row), bool)
+        is_new[first] = self.signal_file[row[first]] == NO_FILE
+        self.twice_in_signal.add(keys[~is_new], names)
+        self.signal_file[row[is_new]] = number
+        self.signal_first[row[is_new]], self.signal_second[row[is_new]] = place[is_new].T
 
     def has_any(self, names: Sequence[str]) -> bool:
         """Say whether one of these reads is in the sample's BAM."""
@@ -234,7 +268,9 @@ def _distinct(keys: Keys) -> tuple[Keys, npt.NDArray[np.uint32]]:
     return (in_order if is_first.all() else in_order[is_first]), rows
 
 
-def _find(keys: Keys, wanted: Keys) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def _find(
+    keys: npt.NDArray[Scalar], wanted: npt.NDArray[Scalar]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Return for each wanted key its row in the sorted keys, and whether it is there."""
     row = np.searchsorted(keys, wanted)
     row[row == len(keys)] = 0

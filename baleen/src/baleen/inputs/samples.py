@@ -28,8 +28,8 @@ class SampleFiles:
         Native RNA, or else the control.
     bam, signal, fastq
         Alignments, raw signal (files or folders), reads; several of each may be given.
-    eventalign
-        Event table to use instead of raw signal.
+    eventalign, eventalign_summary
+        Event table to use instead of raw signal; what names its reads, where it has numbers alone.
     group
         Name of the native condition, where there are several; empty = the only one.
     reads
@@ -42,6 +42,7 @@ class SampleFiles:
     signal: tuple[Path, ...] = ()
     fastq: tuple[Path, ...] = ()
     eventalign: Path | None = None
+    eventalign_summary: Path | None = None
     group: str = ""
     reads: tuple[Path, ...] = ()
 
@@ -58,8 +59,9 @@ def read_sheet(path: Path) -> tuple[SampleFiles, ...]:
     ----------
     path
         Tab-separated, with a header line that names the columns ``sample condition bam signal
-        fastq reads group`` in any order (those that are not used may be left out). Several files in
-        one cell are separated by commas; relative paths start at the sheet's folder.
+        fastq reads eventalign eventalign_summary group`` in any order (those that are not used may
+        be left out). Several files in one cell are separated by commas; relative paths start at the
+        sheet's folder.
 
     Raises
     ------
@@ -93,6 +95,8 @@ def read_sheet(path: Path) -> tuple[SampleFiles, ...]:
                 fastq=_cell(path.parent, row.get("fastq")),
                 reads=_cell(path.parent, row.get("reads")),
                 group=_group(path, line, row),
+                eventalign=_one(path, line, row, "eventalign"),
+                eventalign_summary=_one(path, line, row, "eventalign_summary"),
             )
         )
     return tuple(samples)
@@ -114,6 +118,13 @@ def _cell(folder: Path, cell: str | None) -> tuple[Path, ...]:
     return tuple(folder / item.strip() for item in (cell or "").split(",") if item.strip())
 
 
+def _one(path: Path, line: int, row: dict[str, str | None], column: str) -> Path | None:
+    files = _cell(path.parent, row.get(column))
+    if len(files) > 1:
+        raise InputError(path, f"line {line}: {column} is one file; {len(files)} are given")
+    return files[0] if files else None
+
+
 def check_conditions(samples: Sequence[SampleFiles]) -> None:
     """Raise ``UsageError`` unless there are native and control samples."""
     for label, is_native in (("native", True), ("control", False)):
@@ -128,7 +139,8 @@ def resolve(samples: Sequence[SampleFiles], *, needs_signal: bool) -> tuple[Samp
     Raises
     ------
     UsageError
-        If two samples share a name, or a sample has no BAM or signal.
+        If two samples share a name, a sample has no BAM or signal, or some have signal and some
+        event tables.
     InputError
         If a file does not exist, or a folder holds no signal.
     """
@@ -144,13 +156,29 @@ def resolve(samples: Sequence[SampleFiles], *, needs_signal: bool) -> tuple[Samp
                 message, hint="give --native-reads, --ivt-reads for reads that are not aligned yet"
             )
         signal = tuple(_signal_files(sample.signal)) if needs_signal else ()
+        _check_tables(sample, samples[0])
         if needs_signal and not signal and sample.eventalign is None:
             message = f"sample {sample.name} has no raw signal"
             hint = "--native-blow5, --native-pod5 (--ivt-...), or --no-signal to call from alignments alone"
             raise UsageError(message, hint=hint)
-        _check_there(*sample.bam, *sample.fastq, *filter(None, [sample.eventalign]), *sample.reads)
+        tables = filter(None, [sample.eventalign, sample.eventalign_summary])
+        _check_there(*sample.bam, *sample.fastq, *tables, *sample.reads)
         resolved.append(replace(sample, signal=signal))
     return tuple(resolved)
+
+
+def _check_tables(sample: SampleFiles, first: SampleFiles) -> None:
+    """Raise ``UsageError`` where event tables and signal are given side by side."""
+    if sample.eventalign is not None and sample.signal:
+        message = f"sample {sample.name} has signal and an event table"
+        raise UsageError(message, hint="give one of them; signal says more")
+    if sample.eventalign is None and sample.eventalign_summary is not None:
+        message = f"sample {sample.name} has a summary of events and no event table"
+        raise UsageError(message, hint="--native-eventalign FILE (--ivt-eventalign FILE)")
+    if (sample.eventalign is None) != (first.eventalign is None):
+        message = f"of samples {first.name} and {sample.name} one has an event table and the other has not"
+        hint = "levels of different aligners differ where nothing is modified: give tables for all, or signal"
+        raise UsageError(message, hint=hint)
 
 
 def _check_there(*paths: Path) -> None:
