@@ -1,5 +1,6 @@
 """Runs on several libraries: replicates, conditions, and what is made of them afterwards."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ import numpy as np
 import pysam
 import pytest
 
+from baleen.calling import Evidence
+from baleen.data import ReadIndex
 from baleen.outputs.site_table import read_site_table
 
 COMMAND = [sys.executable, "-m", "baleen"]
@@ -117,3 +120,55 @@ def test_a_group_that_cannot_be_is_refused(
     (folder / "bad.tsv").write_text("\n".join(lines) + "\n")
     refused = baleen("check", "--samples", folder / "bad.tsv", *arguments[:2])
     assert (refused.returncode, reason in refused.stderr) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--permutations", "3"], "--permutations: the arrays were made with 1, not 3"),
+        (["--error-direction", "both"], "--error-direction: the arrays were made with more, not both"),
+    ],
+)
+def test_aggregate_refuses_what_needs_the_reads(
+    conditions: Path, tmp_path: Path, options: list[str], reason: str
+) -> None:
+    refused = baleen("aggregate", conditions, "-o", tmp_path / "x", *options)
+    assert (refused.returncode, reason in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("channels", [["--channels", "level"], ["--no-signal"]])
+def test_aggregate_with_fewer_channels_equals_a_run_with_these(
+    folder: Path, arguments: list[str], conditions: Path, tmp_path: Path, channels: list[str]
+) -> None:
+    """Nearly: beside basecalls signal reaches a base farther at a contig's ends, which its scale notes."""
+    more = [*channels, "--no-read-bam", "--error-direction", "more"]
+    succeed("run", "--samples", folder / "groups.tsv", *arguments, "-o", tmp_path / "run", *more)
+    succeed("aggregate", conditions, "-o", tmp_path / "again", "--threads", "1", *more)
+    run, again = (read_site_table(tmp_path / name / "site_results.tsv") for name in ("run", "again"))
+    places = [np.char.add(one["contig"], one["position"].astype("U8")) for one in (run, again)]
+    _, rows, rows_again = np.intersect1d(*places, return_indices=True)
+    inside = (run["position"][rows] >= 10) & (run["position"][rows] < 290)
+    rows, rows_again = rows[inside], rows_again[inside]
+    assert len(rows) > 500
+    for name in ("filter", "n_native", "n_ivt", "error_z"):
+        np.testing.assert_array_equal(again[name][rows_again], run[name][rows], err_msg=name)
+    for name, tolerance in (("signal_statistic", 0.05), ("mod_ratio", 0.01)):
+        np.testing.assert_allclose(again[name][rows_again], run[name][rows], atol=tolerance, err_msg=name)
+    p, p_again = run["pvalue"][rows], again["pvalue"][rows_again]
+    np.testing.assert_allclose(np.log10(p_again), np.log10(p), atol=0.1)
+
+
+def test_aggregate_refuses_channels_that_were_not_measured(
+    folder: Path, arguments: list[str], tmp_path: Path
+) -> None:
+    sheet, kept = folder / "samples.tsv", tmp_path / "kept"
+    succeed("run", "--samples", sheet, *arguments, "-o", kept, "--no-signal", "--keep-intermediate")
+    refused = baleen("aggregate", kept, "-o", tmp_path / "x", "--signal")
+    assert (refused.returncode, "did not measure it" in refused.stderr) == (2, True)
+
+
+def test_every_kept_array_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/guide/aggregate.md").read_text()
+    names = [field.name for field in dataclasses.fields(Evidence) if field.name != "reads"]
+    names += [f"reads_{field.name}" for field in dataclasses.fields(ReadIndex)]
+    assert [name for name in names if f"`{name}`" not in page] == []

@@ -28,7 +28,17 @@ from baleen.outputs.mod_bam import merge_bams, merged_header
 from baleen.outputs.slices import Slice, slice_path
 from baleen.pileup import total_status
 from baleen.plan import Group, Plan, largest_first
-from baleen.worker import CALLS, CONTRASTS, EVIDENCE, READS, SAMPLES, GroupOutcome, Job, call_group
+from baleen.worker import (
+    CALLS,
+    CONTRASTS,
+    EVIDENCE,
+    READS,
+    SAMPLES,
+    GroupOutcome,
+    Job,
+    call_group,
+    read_evidence,
+)
 
 SITES_NAME, READS_NAME = "site_results.tsv", "read_results.bam"
 SAMPLES_NAME, CONTRASTS_NAME, CONDITIONS_NAME = "sample_sites.tsv", "contrasts.tsv", "conditions"
@@ -119,12 +129,12 @@ class _Scored:
         return paths
 
 
-def _evidence(paths: Sequence[Path]) -> Iterator[Evidence]:
+def _evidence(paths: Sequence[Path], config: CallingConfig) -> Iterator[Evidence]:
     """Go through the contigs of slices, one in memory."""
     for path in paths:
         piece = Slice(path)
         for name in piece.tables():
-            yield Evidence.from_arrays(piece.table(name))
+            yield read_evidence(piece, name, config)
         piece.close()
 
 
@@ -132,8 +142,8 @@ def _learn(paths: Sequence[Path], plan: Plan, config: CallingConfig) -> RunModel
     """Learn across contigs; where there are replicates, their variance first."""
     priors: calling.Priors = ()
     if plan.has_replicates:
-        priors = calling.fit_priors(calling.spread_counts(one) for one in _evidence(paths))
-    summaries = (calling.summarise(one, priors) for one in _evidence(paths))
+        priors = calling.fit_priors(calling.spread_counts(one) for one in _evidence(paths, config))
+    summaries = (calling.summarise(one, priors) for one in _evidence(paths, config))
     return calling.fit_run(summaries, config, priors)
 
 

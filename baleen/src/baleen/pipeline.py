@@ -216,9 +216,12 @@ def aggregate(run_dir: Path, output_dir: Path, config: Config, *, is_forced: boo
     ------
     InputError
         If the run kept no arrays.
+    UsageError
+        If the settings ask for what the arrays do not hold.
     """
     started = time.time()
     plan, before = _read_run(run_dir)
+    _check_kept(before.calling, config.calling)
     source_folder, folder = run_dir / FOLDER_NAME, output_dir / FOLDER_NAME
     config = replace(before, calling=config.calling, output=config.output, run=config.run)
     parameters = {**read_parameters(source_folder), **setting_parameters(config)}
@@ -227,6 +230,26 @@ def aggregate(run_dir: Path, output_dir: Path, config: Config, *, is_forced: boo
     with ended_by_signals(), open_workers(config.run, len(plan.groups)) as workers:
         job = Job(config, source, plan.chemistry, source_folder, folder, workers.threads, "cpu")
         return finish(output_dir, job, plan, workers, started)
+
+
+SCORING_SETTINGS = ("permutations", "error_direction")
+"""Settings of the calling that the arrays of a run depend on."""
+
+
+def _check_kept(before: CallingConfig, now: CallingConfig) -> None:
+    """Raise `UsageError` if settings ask for what a run with the settings of before did not score."""
+    hint = "such a change needs the reads: baleen run"
+    for name in SCORING_SETTINGS:
+        then, asked = getattr(before, name), getattr(now, name)
+        if then != asked:
+            message = f"--{name.replace('_', '-')}: the arrays were made with {then}, not {asked}"
+            raise UsageError(message, hint=hint)
+    more = [name for name in now.channels if name not in before.channels]
+    if more or (now.signal and not before.signal):
+        asked = f"--channels {','.join(more)}" if more else "--signal"
+        message = f"{asked}: the run did not measure it; it has {','.join(before.channels)}"
+        message += "" if before.signal else " without signal"
+        raise UsageError(message, hint=hint)
 
 
 def kept_config(run_dir: Path, changes: Mapping[str, Any]) -> Config:

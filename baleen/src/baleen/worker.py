@@ -14,7 +14,7 @@ import pysam
 import krill
 from baleen import calling
 from baleen.calling import DEFAULT_HMM, Evidence, HmmParameters, RunModel
-from baleen.config import Config
+from baleen.config import CallingConfig, Config
 from baleen.crew import Clock, Seconds, crew_of
 from baleen.data import U8, Distances, ErrorPileup, ReadCalls, ReadIndex, SignalPileup
 from baleen.distances import distances
@@ -253,7 +253,7 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
     hmm = read_hmm(job.config.calling.hmm_params)
     with clock.stage("calling"):
         for name in evidence.tables():
-            scored = Evidence.from_arrays(evidence.table(name))
+            scored = read_evidence(evidence, name, job.config.calling)
             calls = calling.call_contig(scored, model, job.config.calling, hmm)
             tables[name] = calls.sites.columns
             if job.has_sample_table:
@@ -275,6 +275,21 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
         if contrast_tables:
             write_slice(slice_path(job.folder, group.index, CONTRASTS), contrast_tables, {})
     return GroupOutcome(clock.seconds)
+
+
+def read_evidence(piece: Slice, name: str, config: CallingConfig) -> Evidence:
+    """Return the evidence of one contig of a slice, of the channels that are asked for.
+
+    Raises
+    ------
+    InputError
+        If the slice was written by another version.
+    """
+    try:
+        evidence = Evidence.from_arrays(piece.table(name))
+    except (ValueError, KeyError) as error:
+        raise InputError(piece.path, str(error), hint="repeat the run with this version") from error
+    return calling.keep_channels(evidence, config)
 
 
 def _bams(source: ReadSource) -> list[SampleBam]:

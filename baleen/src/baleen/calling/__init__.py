@@ -3,6 +3,7 @@
 `score_contig` and `call_contig` are pure and know one contig; `fit_run` and `finish_sites` see the run.
 """
 
+from baleen.calling.choice import keep_channels
 from baleen.calling.contrasts import call_contrasts
 from baleen.calling.events import (
     SIGNIFICANT,
@@ -40,6 +41,7 @@ __all__ = [
     "finish_sites",
     "fit_priors",
     "fit_run",
+    "keep_channels",
     "score_contig",
     "spread_counts",
     "summarise",

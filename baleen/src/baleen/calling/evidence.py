@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from baleen.data import F32, I32, I64, U8, Bool, ReadIndex, check
 
-VERSION = 2
+VERSION = 3
 """Changes when the arrays change, so that saved slices of another version are refused."""
 
 
@@ -50,6 +50,8 @@ class Evidence:
     p_signal, error_llr
         Probability by signal (NaN = no signal) and log-likelihood ratio by errors (0 = says
         nothing) of each pair, float32, shape ``(w,)``.
+    is_called
+        Whether the read's basecalls count at the position, bool, shape ``(w,)``.
     sample_mean, sample_precision
         Mean of each sample's reads and 1 / its variance by the reads alone, float32, shape
         ``(c + 1, samples, p)``: shifts by each candidate, error scores last; precision 0 = absent.
@@ -79,6 +81,7 @@ class Evidence:
     read: I32
     p_signal: F32
     error_llr: F32
+    is_called: Bool
     sample_mean: F32
     sample_precision: F32
     reads: ReadIndex
@@ -103,6 +106,7 @@ class Evidence:
         check("pair_offsets", self.pair_offsets, np.int64, (p + 1,))
         for name in ("p_signal", "error_llr"):
             check(name, getattr(self, name), np.float32, (w,))
+        check("is_called", self.is_called, np.bool_, (w,))
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return plain arrays, ready for ``numpy.savez``; nothing in them needs pickle."""

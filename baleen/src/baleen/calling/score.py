@@ -76,7 +76,8 @@ def _join(
     n_native = np.where(by_signal, signal.n_native, called.n_native)
     n_control = np.where(by_signal, signal.n_control, called.n_control)
     rows = np.flatnonzero(n_native + n_control > 0)
-    has_say = (np.isfinite(signal.p_mod) & signal.tested[:, None]) | (called.covered & called.tested[:, None])
+    is_called = called.covered & called.tested[:, None]
+    has_say = (np.isfinite(signal.p_mod) & signal.tested[:, None]) | is_called
     offsets, read = pairs(has_say[rows])
     at = np.repeat(rows, np.diff(offsets)), read
 
@@ -106,6 +107,7 @@ def _join(
         read=read,
         p_signal=signal.p_mod[at].astype(np.float32),
         error_llr=called.llr[at].astype(np.float32),
+        is_called=is_called[at],
         sample_mean=samples.mean[:, :, rows],
         sample_precision=samples.precision[:, :, rows],
         reads=source.reads,

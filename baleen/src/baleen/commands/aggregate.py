@@ -20,7 +20,8 @@ from baleen.commands.run import report
 def command(context: click.Context, /, **given: Any) -> None:
     """Repeat everything after the scoring of RUN_DIR, made with --keep-intermediate.
 
-    Settings that are not given are those of the run; no signal is read.
+    Settings that are not given are those of the run; no signal is read. Channels may be left out,
+    not added.
     """
     from baleen.console import start_logging
     from baleen.pipeline import aggregate, kept_config
