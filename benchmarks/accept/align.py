@@ -162,7 +162,7 @@ def _simulate(folder: Path) -> _Data:
     return data
 
 
-def _minimap2(folder: Path) -> Path | None:
+def minimap2_program(folder: Path) -> Path | None:
     """Build minimap2's command line from the C sources of the crate; None where zlib has no headers."""
     words = ["cargo", "metadata", "--format-version", "1", "--offline"]
     metadata = json.loads(subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout)
@@ -176,7 +176,7 @@ def _minimap2(folder: Path) -> Path | None:
 
 def _against_minimap2(folder: Path, data: _Data) -> Iterator[Row]:
     """Row 4: the records and the CPU time of minimap2's own command line."""
-    program = _minimap2(folder)
+    program = minimap2_program(folder)
     if program is None:
         yield Row.not_measurable(
             "records and CPU of minimap2's command line", "equal", "it does not build here"

@@ -130,3 +130,141 @@ def _check_output(given: dict[str, Any]) -> None:
     if not output.parent.is_dir():
         message = f"{output.parent}: is not a folder"
         raise OutputError(message, hint=f"mkdir -p {output.parent}")
+
+
+@command.command()
+@click.argument("file", type=_FILE)
+@click.option("--stage", help="Only this stage.")
+@click.option("--engine", help="Only this engine.")
+@click.option("--at", type=Numbers(), default=(), help="Numbers of workers to give the fitted throughput of.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the intervals.")
+def fit(file: Path, stage: str | None, engine: str | None, at: tuple[int, ...], seed: int) -> None:
+    """Describe every curve of FILE by the Universal Scalability Law.
+
+    Prints the serial share sigma, the cost of coherence kappa and the peak, with 95 % intervals.
+    Refuses to say anything beyond twice the largest number of workers measured.
+    """
+    from baleen.scaling.law import fit as fit_law
+
+    for series in _chosen(file, stage, engine):
+        for name, points in series.curves():
+            if len({point.cell.workers for point in points}) < 2:
+                continue
+            law = fit_law(points, seed)
+            click.echo(f"{series.title}, {name}, measured on 1 to {law.largest} workers")
+            for line in law.lines():
+                click.echo(f"  {line}")
+            for workers in at:
+                click.echo(f"  at {workers:<4} workers {law.throughput(workers):12.1f} per second")
+
+
+def _chosen(file: Path, stage: str | None, engine: str | None) -> Any:
+    from baleen.errors import UsageError
+    from baleen.scaling.result import Result
+
+    series = [
+        one for one in Result.read(file).series if stage in {None, one.stage} and engine in {None, one.engine}
+    ]
+    if not series:
+        message = f"{file}: holds no such series"
+        raise UsageError(message)
+    return series
+
+
+@command.command()
+@click.argument("file", type=_FILE, required=False)
+@click.option("--stage", default="align", show_default=True, help="Of FILE.")
+@click.option("--parsing", help="Of FILE, if it holds several; otherwise a name.")
+@click.option("--work-ns", type=float, help="Instead of FILE: per read outside the locks.")
+@click.option("--input-ns", type=float, help="Per read inside the input lock.")
+@click.option("--output-ns", type=float, default=0.0, show_default=True, help="Inside the output lock.")
+@click.option("--batch-reads", type=float, default=1.0, show_default=True, help="Reads taken at once.")
+@click.option("--outputs", type=click.IntRange(1), default=1, show_default=True, help="Output locks.")
+@click.option(
+    "--machine", required=True, help="skylake, broadwell, knl, or NODESxCORESxTHREADS such as 2x24x2."
+)
+@click.option("--lock", default="mcs", show_default=True, help="ttas, ticket, mcs, os or cohort.")
+@click.option("--threads", type=Numbers(), default="1,2,4,8,16", show_default=True, help="Of each process.")
+@click.option("--procs", type=Numbers(), default="1", show_default=True, help="Numbers of processes.")
+@click.option("--max-workers", type=click.IntRange(0), default=0, help="Most threads of a cell; 0 = any.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@_output_options
+def simulate(**given: Any) -> None:
+    """Predict throughput on a large machine from the costs measured with one thread.
+
+    The costs are those of FILE (stage pump, or align with minimap2), or are given. Prints every
+    constant; the points of the result are labelled simulated.
+    """
+    from baleen.scaling.grid import Grid
+    from baleen.scaling.machine import describe_making
+    from baleen.scaling.machines import machine_named
+    from baleen.scaling.prediction import Prediction
+    from baleen.scaling.result import Result, Series
+    from baleen.scaling.tables import series_lines
+
+    _check_output(given)
+    costs, parsing = _costs(given)
+    machine = machine_named(given["machine"])
+    asked = Prediction(costs, machine, given["lock"], given["outputs"], parsing)
+    grid = Grid(procs=given["procs"], threads=given["threads"], most_workers=given["max_workers"])
+    points = tuple(asked.points(grid, given["seed"]))
+    constants = {**asked.constants(), "seed": given["seed"]}
+    series = Series(given["stage"], "-", "reads", "weak", points, settings=constants)
+    Result(describe_making(), {"simulated": given["machine"]}, (series,)).write(given["output"])
+    click.echo("\n".join(f"{name:<17} {value:g}" for name, value in constants.items()))
+    click.echo("\n".join(series_lines(series)))
+
+
+def _costs(given: dict[str, Any]) -> Any:
+    """Return the costs and a name for the parsing: from the file, or as given."""
+    from baleen.errors import UsageError
+    from baleen.scaling.events import Costs
+    from baleen.scaling.prediction import measured_costs
+
+    if (given["file"] is None) == (given["work_ns"] is None or given["input_ns"] is None):
+        message = "give either FILE, or --work-ns and --input-ns"
+        raise UsageError(message)
+    if given["file"] is None:
+        costs = Costs(
+            work_ns=given["work_ns"],
+            input_ns=given["input_ns"],
+            output_ns=given["output_ns"],
+            batch_reads=given["batch_reads"],
+        )
+        return costs, given["parsing"] or "-"
+    series = next(iter(_chosen(given["file"], given["stage"], None)))
+    names = list(dict.fromkeys(point.cell.parsing for point in series.points))
+    parsing = given["parsing"] or names[0]
+    cells = [point.cell for point in series.points if point.cell.parsing == parsing]
+    if not cells:
+        message = f"--parsing: {given['file']} holds {', '.join(names)}, not {parsing!r}"
+        raise UsageError(message)
+    return measured_costs(series, cells[0]), parsing
+
+
+@command.command()
+@click.argument("file", type=_FILE)
+@click.option("--stage", help="Only this stage.")
+@click.option("--engine", help="Only this engine.")
+@_output_options
+def plot(file: Path, stage: str | None, engine: str | None, output: Path, *, force: bool) -> None:
+    """Draw throughput, efficiency, time split and the frontier of processes and threads.
+
+    The picture's suffix chooses PNG, SVG or PDF.
+    """
+    from baleen.scaling.pictures import draw
+
+    _check_output({"output": output, "force": force})
+    draw(output, _chosen(file, stage, engine))
+    click.echo(str(output))
+
+
+@command.command()
+@click.argument("first", metavar="A", type=_FILE)
+@click.argument("second", metavar="B", type=_FILE)
+def compare(first: Path, second: Path) -> None:
+    """Put the cells of two results side by side, with the ratio B / A."""
+    from baleen.scaling.comparison import comparison_lines
+    from baleen.scaling.result import Result
+
+    click.echo("\n".join(comparison_lines(Result.read(first), Result.read(second))))

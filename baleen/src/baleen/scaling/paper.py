@@ -1,0 +1,147 @@
+"""Hold the simulator against the peaks that Langmead et al. 2019 measured on three machines.
+
+Two constants are fitted to that table: how much more the paper's programs spend inside a lock than
+ours do (`IN_LOCK_FACTOR`), and how much the waiters of a spinning lock slow its passing
+(`lock_models.SPIN_ROUND`). A read's work is taken from the last column of each row (L with 16 outputs, where
+next to nothing is serial); so that column proves nothing, and the others do.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.resources import files
+
+from baleen.scaling.events import Costs, Crew, simulate
+from baleen.scaling.lock_models import LOCK_MODELS
+from baleen.scaling.machines import PAPER_MACHINES, MachineModel
+
+IN_LOCK_FACTOR = 4.2
+"""Time inside locks of the paper's programs over ours: fitted."""
+
+IN_LOCK_NS = {"O": 345.0, "D": 271.0, "B": 246.0, "L": 33.0}
+"""Per read of 100 nt on one core of an AVX-512 server: `make accept A=align`, row 3."""
+
+OUTPUT_NS = 96.0
+"""Inside the output lock per read, pieces of 12 kB: the same machine."""
+
+BATCH_READS = {"O": 1, "D": 1, "B": 32, "L": 44}
+"""The paper's batches: one read, 32 reads, a block of 12,288 bytes."""
+
+THREADS_PER_PROCESS = 16
+CALIBRATION = "L 16 outputs"
+_REFERENCE = ("skylake", "bowtie")  # other machines are slower inside locks as they are at work
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A column of the table: parsing, kind of lock, output locks, one or many processes."""
+
+    parsing: str
+    lock: str
+    outputs: int = 1
+    is_split: bool = False
+
+
+STRATEGIES = {
+    "spin O": Strategy("O", "ttas"),
+    "queue O": Strategy("O", "mcs"),
+    "queue D": Strategy("D", "mcs"),
+    "queue B": Strategy("B", "mcs"),
+    "L 1 output": Strategy("L", "mcs", 1),
+    "L 16 outputs": Strategy("L", "mcs", 16),
+    "MP": Strategy("O", "ttas", is_split=True),
+}
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A cell of the table.
+
+    Parameters
+    ----------
+    machine, tool, strategy
+        Which one.
+    kreads_per_s
+        Highest throughput.
+    threads
+        Where; None = not told.
+    """
+
+    machine: str
+    tool: str
+    strategy: str
+    kreads_per_s: float
+    threads: int | None
+
+
+@lru_cache(maxsize=1)
+def paper_peaks() -> tuple[Peak, ...]:
+    """Return the paper's table."""
+    text = (files("baleen.scaling") / "paper_peaks.csv").read_text()
+    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    return tuple(
+        Peak(
+            row["machine"],
+            row["tool"],
+            row["strategy"],
+            float(row["kreads_per_s"]),
+            int(row["threads"]) if row["threads"] else None,
+        )
+        for row in rows
+    )
+
+
+def thread_grid(machine: str) -> list[int]:
+    """Return the numbers of threads that are simulated: up to all, in steps of 8 (16 on KNL)."""
+    most = PAPER_MACHINES[machine].most_threads
+    step = 16 if most > 200 else 8
+    return [1, *range(step, most + 1, step)]
+
+
+def work_ns(machine: str, tool: str) -> float:
+    """Return a read's work on a core of its own, from the column in which all cores only work."""
+    model = PAPER_MACHINES[machine]
+    (peak,) = [p for p in paper_peaks() if (p.machine, p.tool, p.strategy) == (machine, tool, CALIBRATION)]
+    return model.cores * model.core_gain(model.threads_per_core) / peak.kreads_per_s * 1e6
+
+
+def paper_machine(machine: str) -> MachineModel:
+    """Return a machine that is as much slower inside locks as it is at the same work."""
+    slowness = work_ns(machine, _REFERENCE[1]) / work_ns(*_REFERENCE)
+    return replace(PAPER_MACHINES[machine], slowness=slowness)
+
+
+def simulated_peak(machine: str, tool: str, strategy: str, seed: int = 1) -> Peak:
+    """Return the highest simulated throughput of a cell, and where it is."""
+    curve = simulated_curve(machine, tool, strategy, seed)
+    threads, best = max(curve, key=lambda pair: pair[1])
+    return Peak(machine, tool, strategy, best, threads)
+
+
+def simulated_curve(machine: str, tool: str, strategy: str, seed: int = 1) -> list[tuple[int, float]]:
+    """Return threads and thousand reads per second over the grid; for processes the full machine alone."""
+    how = STRATEGIES[strategy]
+    model = paper_machine(machine)
+    costs = Costs(
+        work_ns=work_ns(machine, tool),
+        input_ns=IN_LOCK_NS[how.parsing] * IN_LOCK_FACTOR,
+        output_ns=OUTPUT_NS * IN_LOCK_FACTOR,
+        batch_reads=BATCH_READS[how.parsing],
+    )
+    lock = LOCK_MODELS[how.lock]
+    if how.is_split:
+        crews = [
+            Crew(procs=model.most_threads // THREADS_PER_PROCESS, threads=THREADS_PER_PROCESS, lock=lock)
+        ]
+    else:
+        crews = [Crew(procs=1, threads=n, lock=lock, outputs=how.outputs) for n in thread_grid(machine)]
+    return [
+        (crew.procs * crew.threads, simulate(costs, model, crew, seed).throughput / 1e3) for crew in crews
+    ]
+
+
+def against_paper(seed: int = 1) -> Iterator[tuple[Peak, Peak]]:
+    """Yield every cell of the table and its simulation."""
+    for peak in paper_peaks():
+        yield peak, simulated_peak(peak.machine, peak.tool, peak.strategy, seed)

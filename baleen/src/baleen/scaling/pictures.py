@@ -1,0 +1,162 @@
+"""Draw scaling results: throughput, efficiency, time split, the frontier of processes and threads."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from baleen.errors import UsageError
+from baleen.scaling.result import Point, Series
+from baleen.scaling.tables import time_split
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")  # colour-blind safe
+_SPLIT_COLOURS = ("#009E73", "#DDDDDD", "#D55E00")
+_INK = "#333333"
+_MOST_BARS = 16
+FORMATS = ("png", "svg", "pdf")
+
+
+def draw(path: Path, series: Sequence[Series]) -> None:
+    """Write a picture: one row of four panels per series.
+
+    Parameters
+    ----------
+    path
+        File to write; its suffix chooses PNG, SVG or PDF.
+    series
+        What to draw.
+
+    Raises
+    ------
+    UsageError
+        If the suffix is another one, or there is nothing to draw.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    if path.suffix[1:] not in FORMATS:
+        message = f"{path}: a picture ends in .{', .'.join(FORMATS)}"
+        raise UsageError(message)
+    if not series:
+        message = "nothing to draw: no such series in the file"
+        raise UsageError(message)
+    figure = Figure(figsize=(16, 3.9 * len(series)), dpi=90, layout="constrained")
+    grid = figure.subplots(len(series), 4, squeeze=False)
+    for row, one in zip(grid, series, strict=True):
+        throughput, efficiency, split, frontier = row
+        _draw_throughput(throughput, one)
+        _draw_efficiency(efficiency, one)
+        _draw_split(split, one)
+        _draw_frontier(frontier, one)
+        for axes in row:
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.title.set_color(_INK)
+    with rc_context({"svg.hashsalt": "baleen"}):  # the same picture, the same bytes
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        figure.savefig(path, metadata=metadata)
+
+
+def _styles(series: Series) -> "list[tuple[str, list[Point], str, str]]":
+    """Return name, points, colour and line style of every curve."""
+    return [
+        (name, points, _COLOURS[i % len(_COLOURS)], "--" if points[0].is_simulated else "-")
+        for i, (name, points) in enumerate(series.curves())
+    ]
+
+
+def _draw_throughput(axes: "Axes", series: Series) -> None:
+    most = max(point.cell.workers for point in series.points)
+    for name, points, colour, line in _styles(series):
+        workers = [point.cell.workers for point in points]
+        best = [point.best.throughput for point in points]
+        label = f"{name} (simulated)" if points[0].is_simulated else name
+        axes.plot(workers, best, line, color=colour, marker="o", ms=4, lw=1.6, label=label)
+        for point in points:
+            trials = [trial.throughput for trial in point.trials]
+            axes.plot([point.cell.workers] * len(trials), trials, "_", color=colour, ms=7, alpha=0.6)
+    base = series.base(series.points[0])
+    per_worker = base.best.throughput / base.cell.workers
+    axes.plot([0, most], [0, most * per_worker], ":", color="#999999", lw=1, label="linear")
+    axes.set(xlim=(0, most * 1.05), xlabel="threads, all processes", ylabel=f"{series.item} per second")
+    axes.set_ylim(bottom=0)
+    axes.set_title(f"{series.title} ({series.mode})", loc="left", fontweight="bold")
+    axes.legend(fontsize=7.5, frameon=False)
+
+
+def _draw_efficiency(axes: "Axes", series: Series) -> None:
+    is_measured = False
+    for name, points, colour, line in _styles(series):
+        known = [(p.cell.workers, e) for p in points if (e := series.efficiency(p)) is not None]
+        if not known:  # simulated: there is no loop to divide by
+            known = [
+                (p.cell.workers, series.speed_up(p) * _base_workers(series, p) / p.cell.workers)
+                for p in points
+            ]
+        else:
+            is_measured = True
+        axes.plot(*zip(*known, strict=True), line, color=colour, marker="o", ms=4, lw=1.6, label=name)
+    axes.axhline(1, color="#999999", lw=1, ls=":")
+    axes.set(ylim=(0, 1.25), xlabel="threads, all processes")
+    axes.set_title("Efficiency, over a plain loop's" if is_measured else "Efficiency", loc="left")
+
+
+def _base_workers(series: Series, point: Point) -> int:
+    return series.base(point).cell.workers
+
+
+def _draw_split(axes: "Axes", series: Series) -> None:
+    points = list(series.points)
+    if len(points) > _MOST_BARS:  # as many as can be read, the ends among them
+        step = (len(points) - 1) / (_MOST_BARS - 1)
+        points = [points[round(i * step)] for i in range(_MOST_BARS)]
+    labels = [_cell_label(point, series) for point in points]
+    left = [0.0] * len(points)
+    for i, name in enumerate(("running", "waiting", "in the lock")):
+        shares = [100 * time_split(point.best)[i] for point in points]
+        axes.barh(range(len(points)), shares, left=left, color=_SPLIT_COLOURS[i], label=name)
+        left = [a + b for a, b in zip(left, shares, strict=True)]
+    axes.set_yticks(range(len(points)), labels, fontsize=7)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 100), xlabel="% of all threads' time")
+    axes.set_title("Where the time goes", loc="left")
+    axes.legend(fontsize=7.5, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=3)
+
+
+def _cell_label(point: Point, series: Series) -> str:
+    """Return P x T, and of the way what differs within the series."""
+    ways = [other.cell.way for other in series.points]
+    differing = [word for i, word in enumerate(point.cell.way) if len({way[i] for way in ways}) > 1]
+    return " ".join([f"{point.cell.procs} x {point.cell.threads}", *differing])
+
+
+def _draw_frontier(axes: "Axes", series: Series) -> None:
+    """Draw throughput by the number of processes, a line per total: left is MT, right is MP."""
+    if len({point.cell.procs for point in series.points}) == 1:
+        axes.axis("off")  # nothing to choose between
+        return
+    totals = sorted({point.cell.workers for point in series.points})
+    way = series.points[0].cell.way
+    for i, total in enumerate(totals):
+        chosen = sorted(
+            (p.cell.procs, p.best.throughput)
+            for p in series.points
+            if p.cell.workers == total and p.cell.way == way
+        )
+        if chosen:
+            axes.plot(
+                *zip(*chosen, strict=True),
+                "o-",
+                color=_COLOURS[i % len(_COLOURS)],
+                ms=4,
+                label=f"{total} threads",
+            )
+    axes.set_xscale("log", base=2)
+    procs = sorted({point.cell.procs for point in series.points})
+    axes.set_xticks(procs, [str(n) for n in procs])
+    axes.minorticks_off()
+    axes.set_ylim(bottom=0)
+    axes.set(xlabel="processes (1 = threads alone)", ylabel=f"{series.item} per second")
+    axes.set_title("Processes or threads", loc="left")
+    axes.legend(fontsize=7.5, frameon=False)

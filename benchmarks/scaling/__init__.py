@@ -1,0 +1,1 @@
+"""Measurements behind docs/concepts/scaling.md."""
