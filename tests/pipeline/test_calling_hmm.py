@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from baleen.calling.hmm import HmmParameters, fit, smooth
+from baleen.calling.hmm import HmmParameters, smooth
 
 
 def smoothed(position, llr, prior, parameters, read=None):
@@ -74,25 +74,6 @@ def test_extreme_ratios_stay_probabilities():
     got = smoothed(range(50), [500.0, -500.0] * 25, [0.5] * 50, HmmParameters(memory=0.9))
     assert np.isfinite(got).all()
     assert ((got >= 0) & (got <= 1)).all()
-
-
-def test_training_finds_share_and_memory_of_labelled_reads():
-    rng = np.random.default_rng(1)
-    share, memory, position = 0.3, 0.7, np.arange(60, dtype=np.int32)
-    states = np.zeros((400, 60), np.int8)
-    states[:, 0] = rng.random(400) < share
-    for t in range(1, 60):
-        stays = rng.random(400) < memory
-        states[:, t] = np.where(stays, states[:, t - 1], rng.random(400) < share)
-    states[rng.random(states.shape) < 0.2] = -1
-    got = fit(states, position, HmmParameters())
-    assert got.stationary[-1] == pytest.approx(share, abs=0.02)
-    assert got.memory == pytest.approx(memory, abs=0.03)
-
-
-def test_too_few_labels_are_refused():
-    with pytest.raises(ValueError, match="10 of each are needed"):
-        fit(np.zeros((5, 5), np.int8), np.arange(5, dtype=np.int32), HmmParameters())
 
 
 def test_parameters_survive_json():

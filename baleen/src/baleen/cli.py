@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": "simulate a small pair, call it, compare with the truth",
     "merge": "finish a run whose shards are done",
     "aggregate": "call again, with other settings, from the arrays a run kept",
+    "train": "fit the HMM to labelled sites or reads",
     "check": "check input files and count the reads that meet",
     "eventalign": "place signal on the reference: an event table as f5c writes it",
     "simulate": "make a native/control pair with known modifications",

@@ -119,7 +119,7 @@ class CallingConfig(Section):
         True, "use raw signal; without it the error channel calls alone", flag="--signal/--no-signal"
     )
     hmm: bool = setting(False, "smooth read probabilities along the read", flag="--hmm/--no-hmm")
-    hmm_params: str | None = setting(None, "trained parameters (JSON)")
+    hmm_params: str | None = setting(None, "parameters from `baleen train` (JSON); implies --hmm")
     mod_threshold: float = setting(
         0.9, "probability from which a read counts as modified", minimum=0, maximum=1
     )
@@ -143,6 +143,11 @@ class CallingConfig(Section):
             message = f"--channels {','.join(self.channels)}: needs signal, and event tables hold none"
             raise UsageError(message, hint="--channels level,errors")
         return dataclasses.replace(self, channels=channels)
+
+    @property
+    def uses_hmm(self) -> bool:
+        """Whether read probabilities are smoothed."""
+        return self.hmm or self.hmm_params is not None
 
     def for_chemistry(self, chemistry: str | None) -> Self:
         """Decide what is left to the chemistry: RNA004's basecallers may read modified bases better."""

@@ -185,7 +185,7 @@ def merge(output_dir: Path, threads: int) -> RunSummary:
     """
     started = time.time()
     folder = output_dir / FOLDER_NAME
-    plan, config = _read_run(output_dir)
+    plan, config = read_run(output_dir)
     absent = [group for group in plan.groups if not slice_path(folder, group.index, EVIDENCE).exists()]
     if absent:
         contigs = [task.contig for group in absent for task in group.tasks]
@@ -220,7 +220,7 @@ def aggregate(run_dir: Path, output_dir: Path, config: Config, *, is_forced: boo
         If the settings ask for what the arrays do not hold.
     """
     started = time.time()
-    plan, before = _read_run(run_dir)
+    plan, before = read_run(run_dir)
     _check_kept(before.calling, config.calling)
     source_folder, folder = run_dir / FOLDER_NAME, output_dir / FOLDER_NAME
     config = replace(before, calling=config.calling, output=config.output, run=config.run)
@@ -254,7 +254,7 @@ def _check_kept(before: CallingConfig, now: CallingConfig) -> None:
 
 def kept_config(run_dir: Path, changes: Mapping[str, Any]) -> Config:
     """Return the settings of a run that kept its arrays, with some changed."""
-    _, config = _read_run(run_dir)
+    _, config = read_run(run_dir)
     settings = {
         name: value
         for section in config.result_settings().values()
@@ -264,7 +264,14 @@ def kept_config(run_dir: Path, changes: Mapping[str, Any]) -> Config:
     return Config.from_settings({**settings, **changes})
 
 
-def _read_run(output_dir: Path) -> tuple[Plan, Config]:
+def read_run(output_dir: Path) -> tuple[Plan, Config]:
+    """Return plan and settings of a run whose arrays are there.
+
+    Raises
+    ------
+    InputError
+        If they are not.
+    """
     folder = output_dir / FOLDER_NAME
     if not (folder / PLAN_NAME).exists():
         hint = "baleen run --keep-intermediate keeps the arrays of a run; --shard i/n makes them for merge"

@@ -11,7 +11,7 @@ from baleen.data import F32, I32
 
 F64 = npt.NDArray[np.float64]
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,15 @@ class HmmParameters:
         Correlation of neighbouring positions of a read; it decays by this factor per base.
     flank
         Part of the evidence that a flank state answers to, in [0, 1]; used with three states.
+    scale, offset
+        Emissions: log-likelihood ratios are multiplied and moved by these, where they say anything.
     """
 
     stationary: tuple[float, ...] = (0.95, 0.05)
     memory: float = 0.3
     flank: float = field(default=0.5)
+    scale: float = 1.0
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         total = sum(self.stationary)
@@ -40,6 +44,9 @@ class HmmParameters:
         if not 0 <= self.memory < 1:
             msg = f"memory must lie in [0, 1), not {self.memory}"
             raise ValueError(msg)
+        if not (0 < self.scale < np.inf and np.isfinite(self.offset) and 0 <= self.flank <= 1):
+            msg = f"scale must be above 0 and flank in [0, 1], not {self.scale} and {self.flank}"
+            raise ValueError(msg)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types."""
@@ -48,11 +55,13 @@ class HmmParameters:
             "stationary": list(self.stationary),
             "memory": self.memory,
             "flank": self.flank,
+            "scale": self.scale,
+            "offset": self.offset,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Rebuild from ``to_json``.
+        """Rebuild from ``to_json``; what else stands there is not looked at.
 
         Raises
         ------
@@ -62,7 +71,8 @@ class HmmParameters:
         if data.get("version") != VERSION:
             msg = f"HMM parameters of version {data.get('version')}, this program reads version {VERSION}"
             raise ValueError(msg)
-        return cls(tuple(data["stationary"]), float(data["memory"]), float(data["flank"]))
+        names = ("memory", "flank", "scale", "offset")
+        return cls(tuple(data["stationary"]), **{name: float(data[name]) for name in names})
 
 
 DEFAULT_HMM = HmmParameters()
@@ -90,7 +100,8 @@ def smooth(position: I32, read: I32, llr: F64, prior: F64, parameters: HmmParame
     its stationary shares: ``P(stay in k) = pi_k + (1 - pi_k) memory^g``, so a long gap forgets.
     """
     order = np.lexsort((position, read))
-    emission = _emissions(llr[order], prior[order], parameters)
+    scaled = np.where(llr == 0, 0, parameters.scale * llr + parameters.offset)
+    emission = _emissions(scaled[order], prior[order], parameters)
     starts = np.flatnonzero(np.diff(read[order], prepend=-1))
     lengths = np.diff(np.append(starts, len(order)))
     gaps = np.diff(position[order], prepend=0)
@@ -156,45 +167,3 @@ def _pass_back(
 def _step(state: F64, correlation: F64, stationary: F64) -> F64:
     c = correlation[:, None]
     return np.asarray(c * state + (1 - c) * stationary)
-
-
-def fit(trajectories: npt.NDArray[np.int8], position: I32, parameters: HmmParameters) -> HmmParameters:
-    """Return parameters learned from labelled reads.
-
-    Parameters
-    ----------
-    trajectories
-        1 = modified, 0 = not, -1 = unknown, int8, shape ``(reads, positions)``.
-    position
-        Reference indices of the columns, rising.
-    parameters
-        What is kept where the labels say nothing.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 10 labels of either class.
-    """
-    known = trajectories >= 0
-    n_modified, n_known = int((trajectories == 1).sum()), int(known.sum())
-    if min(n_modified, n_known - n_modified) < MIN_LABELS:
-        msg = (
-            f"{n_modified} modified and {n_known - n_modified} other labels; {MIN_LABELS} of each are needed"
-        )
-        raise ValueError(msg)
-    share = float(np.clip(n_modified / n_known, 1e-3, 1 - 1e-3))
-    centred = np.where(known, trajectories - share, 0.0)
-    near, far = centred[:, :-1], centred[:, 1:]
-    both = known[:, :-1] & known[:, 1:]
-    gap = np.diff(position).astype(np.float64)
-    expected = (both * share * (1 - share)).sum(axis=0)
-    product = (near * far * both).sum(axis=0)
-    candidates = np.linspace(0, 0.95, 96)
-    squares = [(((product - expected * c**gap) ** 2) / np.maximum(expected, 1e-9)).sum() for c in candidates]
-    rest = np.asarray(parameters.stationary[:-1])
-    stationary = (*((1 - share) * rest / rest.sum()).tolist(), share)
-    return HmmParameters(stationary, float(candidates[int(np.argmin(squares))]), parameters.flank)
-
-
-MIN_LABELS = 10
-"""Labels of either class that training needs."""

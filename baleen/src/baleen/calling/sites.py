@@ -11,7 +11,7 @@ from baleen.calling.evidence import Evidence
 from baleen.calling.hmm import DEFAULT_HMM, HmmParameters
 from baleen.calling.model import RunModel, score_errors, score_signal
 from baleen.calling.replicates import channel_inflation, moderate_errors
-from baleen.calling.shares import pair_ratios, read_probabilities, site_shares
+from baleen.calling.shares import PairRatios, pair_ratios, read_probabilities, site_shares
 from baleen.calling.summary import N_HALVES, half, smaller_depth, statistic_of
 from baleen.config import CallingConfig
 from baleen.data import F32, I32, Bool, ReadCalls, SiteCalls
@@ -54,7 +54,7 @@ def call_contig(
 ) -> ContigCalls:
     """Return the calls of one contig; ``padj`` and ``is_peak`` follow in `finish_contig`.
 
-    ``hmm`` counts if ``config.hmm`` asks for it: it changes probabilities of reads, never a test.
+    ``hmm`` counts if ``config`` asks for it: it changes probabilities of reads, never a test.
     """
     evidence = moderate_errors(evidence, model.priors)
     test = _test(evidence, model, config)
@@ -62,7 +62,7 @@ def call_contig(
     uses_signal, uses_errors = model.used
     share, low, high = site_shares(evidence, uses_errors=uses_errors)
     ratios = pair_ratios(evidence, share, uses_errors=uses_errors)
-    p_mod = read_probabilities(evidence, ratios, test.probability, hmm if config.hmm else None)
+    p_mod = read_probabilities(evidence, ratios, test.probability, hmm if config.uses_hmm else None)
     row = np.repeat(np.arange(len(evidence.position)), np.diff(evidence.pair_offsets))
     native = evidence.reads.is_native[evidence.read]
     n = np.maximum(np.bincount(row[native], minlength=len(tested)), 1)
@@ -114,6 +114,16 @@ def call_contig(
         reads=evidence.reads,
     )
     return ContigCalls(reads, sites)
+
+
+def pair_evidence(
+    evidence: Evidence, model: RunModel, config: CallingConfig
+) -> tuple[PairRatios, npt.NDArray[np.float64]]:
+    """Return what calls of reads are made of: ratios of pairs, and each position's probability."""
+    evidence = moderate_errors(evidence, model.priors)
+    share, _, _ = site_shares(evidence, uses_errors=model.used[1])
+    ratios = pair_ratios(evidence, share, uses_errors=model.used[1])
+    return ratios, _test(evidence, model, config).probability
 
 
 def _test(evidence: Evidence, model: RunModel, config: CallingConfig) -> _Test:
