@@ -14,7 +14,9 @@ import numpy as np
 import pysam
 
 from baleen.config import Config
+from baleen.event_rows import COLUMNS
 from baleen.inputs import SampleFiles, open_run
+from baleen.inputs.event_table import EventTable
 from baleen.inputs.funnel import build_funnel
 from baleen.inputs.sample_reads import SampleReads
 from baleen.inputs.selection import measure_depths, select_reads
@@ -25,6 +27,7 @@ from krill.reads.keys import KEY
 
 N_READS = 20_000_000
 N_CONTIGS = 50_000
+TABLE_BYTES = (100_000_000, 1_000_000_000)
 N_KILLS = 20
 N_FUZZ = 400
 SECONDS = 600
@@ -49,9 +52,21 @@ def rows() -> Iterator[Row]:
         "tests/engine/test_damaged_files.py",
         BALEEN_FUZZ_EXAMPLES=str(N_FUZZ),
     )
+    yield _tested("inputs as users hold them", "all", "tests/pipeline/test_inputs.py")
+    yield _tested(
+        "event table written: the aligner's arrays, f5c, nanopolish",
+        "all",
+        "tests/pipeline/test_eventalign_command.py",
+    )
+    yield _tested(
+        "event tables read: dialects, bad rows, calls as from signal",
+        "all",
+        "tests/pipeline/test_event_tables.py",
+    )
     yield _every_read_counted()
     yield _memory()
     with tempfile.TemporaryDirectory(prefix="baleen-accept-") as name:
+        yield _table_memory(Path(name))
         yield _killed(Path(name))
 
 
@@ -134,6 +149,46 @@ def meet_reads(n_reads: int) -> None:
     funnel, _ = build_funnel(reads)
     if funnel.n_reads != n_reads:
         message = f"{funnel.n_reads} of {n_reads} reads were counted"
+        raise ValueError(message)
+    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9:.3f}\n")
+
+
+def _table_memory(folder: Path) -> Row:
+    """Go through a small and a large event table, each in a process of its own."""
+    peaks = []
+    for n_bytes in TABLE_BYTES:
+        code = (
+            "from pathlib import Path; from benchmarks.accept.inputs import read_table; "
+            f"read_table(Path({str(folder)!r}), {n_bytes})"
+        )
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        peaks.append(float(done.stdout))
+    small, large = (f"{n_bytes / 1e6:.0f}" for n_bytes in TABLE_BYTES)
+    return Row.at_most(
+        f"memory to go through an event table of {large} MB against {small}", peaks[1] / peaks[0], 1.2
+    )
+
+
+def read_table(folder: Path, n_bytes: int) -> None:
+    """Write an event table of this size and go through it; print the peak memory in GB."""
+    import resource
+
+    path = folder / "events.tsv"
+    row = "ACGTA\t{}\tt\t7\t90.12\t2.345\t0.01328\tACGTA\t91.00\t3.10\t-0.28\t40000\t40040\n"
+    n_rows = 0
+    with path.open("w") as table:
+        table.write("\t".join(COLUMNS) + "\n")
+        while table.tell() < n_bytes:
+            name = f"00000000-0000-4000-8000-{n_rows:012d}"
+            table.writelines(f"contig{n_rows // 100_000}\t{i}\t{row.format(name)}" for i in range(1000))
+            n_rows += 1000
+    events = EventTable(path)
+    n_runs = sum(len(runs) for runs in events.runs())
+    events.close()
+    path.unlink()
+    if n_runs != n_rows // 1000:
+        message = f"{n_runs} reads were found of {n_rows // 1000}"
         raise ValueError(message)
     sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9:.3f}\n")
 

@@ -149,11 +149,15 @@ CASES: list[tuple[Callable, list[str], list[str]]] = [
 ]
 
 
+@pytest.mark.parametrize("command", [("check",), ("run", "-o", "out")], ids=lambda words: words[0])
 @pytest.mark.parametrize(("spoil", "options", "said"), CASES, ids=lambda case: getattr(case, "__name__", ""))
-def test_bad_input_exits_3_naming_the_file_and_the_way_out(tiny_run, capsys, spoil, options, said) -> None:
+def test_bad_input_exits_3_naming_the_file_and_the_way_out(
+    tiny_run, capsys, monkeypatch, command, spoil, options, said
+) -> None:
+    monkeypatch.chdir(tiny_run.folder)
     spoil(tiny_run)
     before = sorted(path.name for path in tiny_run.folder.iterdir())
-    code, error = main(tiny_run, capsys, *options)
+    code, error = main(tiny_run, capsys, *options, command=command)
     assert code == 3
     assert error.startswith("error: ")
     for words in said:
@@ -161,13 +165,13 @@ def test_bad_input_exits_3_naming_the_file_and_the_way_out(tiny_run, capsys, spo
     assert sorted(path.name for path in tiny_run.folder.iterdir()) == before
 
 
-def main(run, capsys, *options: str) -> tuple[int, str]:
-    """Run ``baleen check`` in this process; return its exit code and what it said on stderr."""
+def main(run, capsys, *options: str, command: tuple[str, ...] = ("check",)) -> tuple[int, str]:
+    """Run a subcommand in this process; return its exit code and what it said on stderr."""
     import sys
 
     from baleen import cli
 
-    arguments, sys.argv = sys.argv, ["baleen", "check", *run.arguments(), *options]
+    arguments, sys.argv = sys.argv, ["baleen", *command, *run.arguments(), *options]
     try:
         with pytest.raises(SystemExit) as ended:
             cli.main()
@@ -253,3 +257,99 @@ def test_hostile_contig_names_reach_no_path(tiny_run, tmp_path) -> None:
         assert [len(batch) for _, batch in read_contig(run.tasks[0], source, Config())] == [20, 20]
         assert sorted(path.name for path in folder.iterdir()) == [".reads.npy", ".sequences.npy"]
         assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_names_that_are_hostile_go_through_a_whole_run(tiny_run, tmp_path, capsys, monkeypatch) -> None:
+    names = [name.split()[0] for name in HOSTILE] + ["x" * 250 + "y"]
+    sequences = list(tiny_run.contigs.values()) * len(names)
+    tiny_run.contigs = dict(zip(names, sequences, strict=False))
+    tiny_run.write_reference()
+    reads = [f"../../{i}/" + "r" * 200 + chr(0x20 + i % 90) for i in range(20 * len(names))]
+    reads = [name.replace(" ", "/").replace("@", "/") for name in reads]
+    for condition in ("native", "ivt"):
+        tiny_run.write_bam(condition, names=[f"{condition}{name}" for name in reads])
+    monkeypatch.chdir(tmp_path)
+    options = ["--no-signal", "--layout", "0x1", "--keep-intermediate"]
+    code, said = main(tiny_run, capsys, *options, command=("run", "-o", "out"))
+    assert code == 0, said
+    lines = (tmp_path / "out" / "site_results.tsv").read_text().splitlines()
+    assert {line.split("\t")[0] for line in lines if line[:2] != "##"} == {"contig", *names}
+    with pysam.AlignmentFile(tmp_path / "out" / "read_results.bam") as bam:
+        found = [record.query_name for record in bam]
+    assert sorted(found) == sorted(condition + name for condition in ("native", "ivt") for name in reads)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+    inside = [path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*")]
+    assert all(len(path.parts) <= 2 and len(path.name) < 40 for path in inside)
+
+
+def test_only_the_first_five_differences_of_contigs_are_shown(tiny_run, capsys) -> None:
+    other = {f"chr{i}": "ACGT" * 15 for i in range(1, 8)}
+    tiny_run.write_bam("native", contigs=other, names=[f"read{i}" for i in range(140)])
+    code, error = main(tiny_run, capsys)
+    assert (code, "7 of 7 contigs with reads differ" in error) == (3, True)
+    assert [f"chr{i} (not in the FASTA)" in error for i in range(1, 8)] == [True] * 5 + [False] * 2
+
+
+def write_model(path: Path, name: str) -> Path:
+    """Write a shipped model as f5c has it."""
+    from itertools import product
+
+    from krill import PoreModel
+
+    model = PoreModel.shipped(name)
+    kmers = ("".join(bases) for bases in product("ACGT", repeat=model.kmer_size))
+    rows = zip(kmers, model.level_mean, model.level_stdv, strict=True)
+    lines = (f"{kmer}\t{mean:.4f}\t{stdv:.4f}" for kmer, mean, stdv in rows)
+    path.write_text("kmer\tlevel_mean\tlevel_stdv\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def test_a_pore_model_of_another_chemistry_is_refused(tiny_run, capsys) -> None:
+    path = write_model(tiny_run.folder / "five.model", "rna002")
+    code, error = main(tiny_run, capsys, "--kmer-model", str(path))
+    assert code == 3
+    assert "five.model: holds the levels of rna002, but the reads are rna004" in error
+    assert "leave --kmer-model out" in error
+    rna002_signal(tiny_run)
+    assert main(tiny_run, capsys, "--kmer-model", str(path)) == (0, "")
+
+
+@pytest.mark.parametrize("content", [None, b"\x8b\xff\xfe", b"what is this\n"], ids=str)
+def test_a_pore_model_that_cannot_be_read_is_named(tiny_run, capsys, content) -> None:
+    path = tiny_run.folder / "my.model"
+    if content is not None:
+        path.write_bytes(content)
+    code, error = main(tiny_run, capsys, "--kmer-model", str(path))
+    assert (code, "my.model" in error, "hint: " in error) == (3, True, True)
+
+
+def test_the_same_reads_in_both_conditions_are_pointed_out(tiny_run, capsys) -> None:
+    for kind in ("bam", "blow5"):
+        path = tiny_run.path("ivt", kind)
+        path.write_bytes(tiny_run.path("native", kind).read_bytes())
+    code, error = main(tiny_run, capsys)
+    assert (code, "native and ivt hold the same reads" in error) == (0, True)
+    assert any(name in error for name in tiny_run.names["native"])
+
+
+def test_a_wrong_kit_name_alone_does_not_decide(tiny_run, capsys) -> None:
+    header = {
+        "experiment_type": "rna",
+        "sequencing_kit": "sqk-rna002",  # as early RNA004 files say
+        "flow_cell_product_code": "FLO-PRO004RA",
+        "sample_frequency": "4000",
+    }
+    tiny_run.write_signal("native", header=header)
+    assert main(tiny_run, capsys) == (0, "")
+
+
+def test_reads_over_more_positions_than_memory_holds_fail_their_contig(
+    tiny_run, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr("baleen.calling.score.MOST_CELLS", 60 * 40 - 1)
+    monkeypatch.chdir(tmp_path)
+    options = ["--no-signal", "--layout", "0x1"]
+    code, error = main(tiny_run, capsys, *options, command=("run", "-o", "out"))
+    assert code == 6
+    assert "tx1: UsageError: 40 reads over 60 positions are more than memory can hold" in error
+    assert "align to transcripts" in error

@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import gzip
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -214,6 +216,17 @@ def test_damage_within_the_signal_leaves_nothing_behind(tiny_run, tmp_path, caps
     code, said = main(capsys, *given, "-o", str(output))
     assert (code, "native.blow5" in said) == (3, True)
     assert list(output.parent.iterdir()) == []
+
+
+def test_a_stopped_command_leaves_nothing_behind(pair, tmp_path, capsys, monkeypatch) -> None:
+    def stop(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return b""
+
+    monkeypatch.setattr("baleen.eventalign.format_rows", stop)
+    code, said = main(capsys, *arguments(pair, tmp_path / "events.tsv", "--threads", "1"))
+    assert (code, said.splitlines()[-1]) == (143, "stopped")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_reads_that_do_not_meet_end_with_the_funnel(tiny_run, tmp_path, capsys) -> None:

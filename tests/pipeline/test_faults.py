@@ -215,6 +215,39 @@ def test_a_full_disk_keeps_finished_slices(pair, undisturbed, small_disk) -> Non
     assert results(output) == undisturbed
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["events.tsv", "events.tsv.gz"])
+def test_a_full_disk_leaves_no_part_of_an_event_table(pair, small_disk, name) -> None:
+    sample = pair / "native"
+    files = ["--bam", sample / "reads.bam", "--signal", sample / "reads.blow5", "--ref", pair / "ref.fa"]
+    done = baleen("eventalign", *files, "-o", small_disk / name)
+    _, said = done.communicate()
+    assert done.returncode == 5, said
+    assert f"{name}: the disk is full" in said
+    assert "the same command again" in said
+    assert "--resume" not in said
+    assert list(small_disk.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_full_disk_while_a_table_is_unpacked_says_how_to_go_on(pair, tmp_path, small_disk) -> None:
+    options: list[object] = ["run", "--ref", pair / "ref.fa", "-o", small_disk / "out", "--layout", "0x1"]
+    for condition in ("native", "ivt"):
+        sample, table = pair / condition, tmp_path / f"{condition}.tsv.gz"
+        files = ["--bam", sample / "reads.bam", "--signal", sample / "reads.blow5", "--ref", pair / "ref.fa"]
+        baleen("eventalign", *files, "-o", table).communicate()
+        options += [f"--{condition}-bam", sample / "reads.bam", f"--{condition}-eventalign", table]
+    done = baleen(*options)
+    _, said = done.communicate()
+    assert done.returncode == 5, said
+    assert "the disk is full" in said
+    assert not list(small_disk.rglob("*.part"))
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    done = baleen(*options, "--resume")
+    _, said = done.communicate()
+    assert done.returncode == 0, said
+
+
 def test_bad_input_makes_no_output_folder(tiny_run, tmp_path) -> None:
     tiny_run.write_bam("native", order="unsorted", index=False)
     done = baleen("run", *tiny_run.arguments(), "-o", tmp_path / "out")

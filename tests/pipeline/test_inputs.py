@@ -233,6 +233,35 @@ def test_pod5_folders_are_searched(tiny_run, tmp_path) -> None:
     assert reads_of(run, tmp_path) == tiny_run.names
 
 
+def test_a_sample_may_have_many_files_of_every_kind(tiny_run, tmp_path) -> None:
+    native, control = tiny_run.samples()
+    names = tiny_run.names["native"]
+    bams = []
+    for number, part in enumerate((names[:20], names[20:])):
+        bams.append(tmp_path / f"{number}.bam")
+        with (
+            pysam.AlignmentFile(native.bam[0]) as whole,
+            pysam.AlignmentFile(bams[-1], "wb", template=whole) as out,
+        ):
+            for record in whole:
+                if record.query_name in part:
+                    out.write(record)
+        pysam.index(str(bams[-1]))
+    with pod5.Writer(tmp_path / "first.pod5") as writer:
+        for name in names[:13]:
+            writer.add_read(pod5_read(name))
+    blow5 = tiny_run.write_signal("native", names=names[13:])
+    fastq = [tmp_path / "a.fastq", tmp_path / "b.fastq.gz"]
+    fastq[0].write_text("".join(f"@{name} x\nACGT\n+\nIIII\n" for name in names[:5]))
+    fastq[1].write_bytes(gzip.compress("".join(f"@{name}\nACGU\n+\nIIII\n" for name in names[5:]).encode()))
+    many = SampleFiles(
+        "native", True, tuple(bams), signal=(tmp_path / "first.pod5", blow5), fastq=tuple(fastq)
+    )
+    run = open_run([many, control], tiny_run.reference, Config())
+    assert run.status_counts["native"] == {ReadStatus.OK: 40}
+    assert reads_of(run, tmp_path)["native"] == names
+
+
 def pod5_read(name: str) -> pod5.Read:
     """Return a read of 100 samples."""
     import datetime

@@ -60,7 +60,8 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as stop:
-        click.echo("stopped; finished contigs are kept: the same command with --resume goes on", err=True)
+        kept = "; finished contigs are kept: the same command with --resume goes on"
+        click.echo("stopped" + (kept if sys.argv[1:2] == ["run"] else ""), err=True)
         sys.exit(_signalled(stop))
     except BrokenPipeError:
         sys.exit(141)  # the reader of our stdout went away: say nothing, as every filter does

@@ -51,10 +51,10 @@ class Estimate:
         shown = f"{self.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min"
         yield f"time: at most about {shown}"
         yield (
-            f"memory: at most about {_gib(self.total_bytes)} in all, "
-            f"{_gib(self.worker_bytes)} in the largest worker"
+            f"memory: at most about {_shown(self.total_bytes)} in all, "
+            f"{_shown(self.worker_bytes)} in the largest worker"
         )
-        yield f"disk: at most about {_gib(self.disk_bytes)}"
+        yield f"disk: at most about {_shown(self.disk_bytes)}"
 
 
 def estimate(plan: Plan, layout: Layout, config: CallingConfig) -> Estimate:
@@ -101,5 +101,7 @@ class _Costs:
         return pairs * (self.samples_per_base * _BYTES_PER_SAMPLE + _BYTES_PER_READ_POSITION)
 
 
-def _gib(n_bytes: float) -> str:
-    return f"{n_bytes / (1 << 30):.1f} GiB"
+def _shown(n_bytes: float) -> str:
+    """Return a number of bytes in a unit that fits, never as nothing."""
+    mib = n_bytes / (1 << 20)
+    return f"{mib / 1024:.1f} GiB" if mib >= 1000 else f"{max(1.0, mib):.0f} MiB"

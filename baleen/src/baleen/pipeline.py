@@ -169,6 +169,7 @@ def dry_run(request: RunRequest) -> list[str]:
     layout = plan_layout(config.run.layout, config.run.threads, len(groups))
     return [
         f"contigs: {plan.n_contigs} to call in {len(groups)} groups, {len(plan.skipped_contigs)} skipped",
+        *inputs.contig_lines(),
         f"chemistry: {plan.chemistry or 'not needed without signal'}",
         f"device: {config.run.device}; {layout.text}",
         *estimate(plan, layout, config.calling).lines(),

@@ -125,6 +125,14 @@ class PoreModel:
             level_stdv=spread.astype(np.float32),
         )
 
+    def likeness(self, name: str) -> float:
+        """Return how like a shipped model's the effects of bases on the level are; 1 = the same."""
+        known = type(self).shipped(name)
+        table, reference = (
+            LevelTable(model.kmer_size, model.level_mean.astype(np.float64), None) for model in (self, known)
+        )
+        return find_register(table, reference, known.center).likeness
+
     def kmer_codes(self, sequence: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         """Return the code of every k-mer of an ASCII sequence, -1 where a base is ambiguous.
 

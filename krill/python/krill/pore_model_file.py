@@ -53,7 +53,12 @@ def read_table(path: Path) -> LevelTable:
     """
     if path.suffix == ".npz":
         return _read_npz(path)
-    rows = list(_rows(path))
+    try:
+        rows = list(_rows(path))
+    except (OSError, UnicodeDecodeError) as error:
+        hint = "give a table of k-mers and levels: .model, CSV, ONT levels, npz"
+        reason = "not text" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise FormatError(path, f"cannot be read: {reason}", hint=hint) from error
     sizes = {len(kmer) for kmer, _, _ in rows}
     if len(sizes) != 1:
         problem = "no k-mers in it" if not rows else f"k-mers of different lengths: {sorted(sizes)}"

@@ -12,6 +12,10 @@ from baleen.calling.signal import SignalScores, score_signal
 from baleen.config import CallingConfig
 from baleen.crew import Each
 from baleen.data import F32, Distances, ErrorPileup, SignalPileup
+from baleen.errors import UsageError
+
+MOST_CELLS = 1_000_000_000
+"""Positions times reads of a contig: 600 reads of a transcript of 1.6 million bases."""
 
 
 def score_contig(
@@ -54,10 +58,18 @@ def score_contig(
         msg = f"{pileup.contig}: signal and basecall errors must have the same reads"
         raise ValueError(msg)
     frame = Frame.around(*(part.position for part in (pileup, errors) if part is not None))
+    _check_size(frame, len(source.reads))
     rng = np.random.default_rng([seed, zlib.crc32(source.contig.encode())])
     signal = score_signal(pileup, distances, frame, config, rng, each) if pileup is not None else None
     called = score_errors(errors, frame, config) if errors is not None else None
     return _join(source, frame, signal, called)
+
+
+def _check_size(frame: Frame, n_reads: int) -> None:
+    """Raise ``UsageError`` where tables of positions and reads would not fit into memory."""
+    if frame.n_positions * n_reads > MOST_CELLS:
+        message = f"{n_reads} reads over {frame.n_positions} positions are more than memory can hold"
+        raise UsageError(message, hint="align to transcripts, not to a genome; or lower --subsample-n")
 
 
 def _join(

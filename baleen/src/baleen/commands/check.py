@@ -12,7 +12,7 @@ from baleen.commands.options import settings_options
 if TYPE_CHECKING:
     from baleen.inputs import RunInputs
 
-_SHOWN = 5
+_SHOWN = 3
 
 
 @click.command("check", short_help="check input files and count the reads that meet")
@@ -40,6 +40,8 @@ def command(**given: Any) -> None:
 
 
 def _report(run: "RunInputs") -> Iterator[str]:
+    from baleen.inputs.funnel import printable
+
     yield from run.funnel_lines()
     rate = f", {run.sampling_rate_hz:g} samples per second" if run.sampling_rate_hz else ""
     yield f"chemistry: {run.chemistry or 'not needed'}{rate}"
@@ -47,10 +49,9 @@ def _report(run: "RunInputs") -> Iterator[str]:
         f"contigs: {len(run.reference.lengths_bp)} in the reference, {len(run.tasks)} to call, "
         f"{len(run.skipped_contigs)} skipped"
     )
-    for task in run.tasks[:_SHOWN]:
-        counts = ", ".join(f"{s.name} {n}" for s, n in zip(run.samples, task.n_reads, strict=True))
-        yield f"  {task.contig}: {task.length_bp} bases, reads: {counts}"
-    if len(run.tasks) > _SHOWN:
-        yield f"  ... and {len(run.tasks) - _SHOWN} more"
+    yield from run.contig_lines()
     for kind, n in Counter(reason.split(":")[0] for reason in run.skipped_contigs.values()).items():
         yield f"  skipped {n}: {kind}"
+        members = [(name, why) for name, why in run.skipped_contigs.items() if why.startswith(kind)]
+        for name, why in members[:_SHOWN]:
+            yield f"    {printable(name)}: {why.removeprefix(kind).removeprefix(': ')}"

@@ -5,6 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from baleen.errors import MismatchError
+from krill.pore_model import SHIPPED, PoreModel
+
 RNA002, RNA004, DNA = "rna002", "rna004", "DNA"
 
 # Weight of each kind of hint. Early RNA004 files carry wrong kit names, so no single one decides.
@@ -30,6 +33,7 @@ _FLOW_CELLS = {
 _RATES = {3000: RNA002, 3012: RNA002, 4000: RNA004}
 _MODELS = {"rna002": RNA002, "rna_r9": RNA002, "rna004": RNA004, "rna_rp4": RNA004}
 _NEAR_RATE = 2e-3
+_SAME_MODEL = 0.999  # models of the two chemistries are as like as .996, published ones of the same 1.000
 # Bases per second through the pore: 70 and 130 nominally, less over adapter and poly-A.
 _FASTEST_RNA002, _FASTEST = 90, 250
 
@@ -38,6 +42,28 @@ def nominal_rate(rate_hz: float) -> float:
     """Return the nominal sampling rate that a measured one is, if it is one."""
     nearest = min(_RATES, key=lambda known: abs(known - rate_hz))
     return float(nearest) if abs(nearest - rate_hz) < _NEAR_RATE * nearest else rate_hz
+
+
+def checked_model(chemistry: str, path: str | None) -> PoreModel:
+    """Return the pore model of a run, the shipped one unless ``--kmer-model`` names a file.
+
+    Raises
+    ------
+    krill.FormatError
+        If the file is no pore model.
+    MismatchError
+        If it holds the levels of another chemistry.
+    """
+    if path is None:
+        return PoreModel.shipped(chemistry)
+    model = PoreModel.load(path)
+    likeness = {name: model.likeness(name) for name in SHIPPED}
+    nearest = max(likeness, key=lambda name: likeness[name])
+    if nearest != chemistry and likeness[nearest] > _SAME_MODEL:
+        problem = f"holds the levels of {nearest}, but the reads are {chemistry}"
+        hint = f"leave --kmer-model out: a model of {chemistry} comes with Baleen"
+        raise MismatchError(path, problem, hint=hint)
+    return model
 
 
 @dataclass

@@ -5,8 +5,6 @@ from functools import partial
 
 import numpy as np
 
-import krill
-from baleen.config import Config
 from baleen.data import U8
 from baleen.errors import InputError, MismatchError, UsageError
 from baleen.event_levels import kmer_center, kmers_differ
@@ -14,6 +12,7 @@ from baleen.inputs.chemistry import nominal_rate
 from baleen.inputs.contigs import Reference
 from baleen.inputs.event_table import EventRuns, EventTable, read_summary
 from baleen.inputs.sample_reads import SampleReads
+from krill import PoreModel
 from krill.reads.keys import read_keys
 
 
@@ -105,13 +104,10 @@ def _check_runs(path: object, reference: Reference, sequences: dict[str, U8], ru
             raise MismatchError(str(path), problem, hint=hint)
 
 
-def check_kmer_sizes(samples: Sequence[SampleReads], chemistry: str, config: Config) -> None:
+def check_kmer_sizes(samples: Sequence[SampleReads], chemistry: str, model: PoreModel) -> None:
     """Raise ``UsageError`` if it is not known which base of a table's k-mers is the one under test."""
-    path = config.pileup.kmer_model
-    model = krill.PoreModel.shipped(chemistry) if path is None else krill.PoreModel.load(path)
     for sample in samples:
         if kmer_center(sample.kmer_size, model, chemistry) is None:
-            message = (
-                f"{sample.files.eventalign}: has {sample.kmer_size}-mers, which are not those of {model.name}"
-            )
+            size, path = sample.kmer_size, sample.files.eventalign
+            message = f"{path}: has {size}-mers, which are not those of {model.name}"
             raise UsageError(message, hint="--kmer-model FILE, the model that the table was made with")

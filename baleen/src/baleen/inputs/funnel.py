@@ -65,14 +65,14 @@ class Funnel:
     def lines(self) -> list[str]:
         """Return the funnel as lines of text."""
         found = [f"{self.sample}: {self.n_reads} reads in the BAM"]
-        found += [_line("-", loss) for loss in self.losses]
+        found += [_line("- ", loss) for loss in self.losses]
         found.append(f"  = {self.n_used} used")
         found += [_line("(", loss) + ")" for loss in self.beside]
         return found
 
 
 def _line(sign: str, loss: Loss) -> str:
-    return f"  {sign} {loss.n_reads} {loss.reason}, as {', '.join(map(printable, loss.examples))}"
+    return f"  {sign}{loss.n_reads} {loss.reason}, as {', '.join(map(printable, loss.examples))}"
 
 
 def printable(name: str) -> str:

@@ -12,11 +12,11 @@ import pysam
 
 from baleen.config import SAMPLE_CHANNELS, CallingConfig, Config
 from baleen.errors import InputError, MismatchError
-from baleen.inputs.chemistry import decide
+from baleen.inputs.chemistry import checked_model, decide
 from baleen.inputs.contigs import Reference, chosen_contigs
 from baleen.inputs.event_reads import check_kmer_sizes, meet_events
 from baleen.inputs.event_table import unpack_tables
-from baleen.inputs.funnel import LOW_SHARE, Funnel, build_funnel
+from baleen.inputs.funnel import LOW_SHARE, Funnel, build_funnel, printable
 from baleen.inputs.sample_reads import SampleReads
 from baleen.inputs.samples import SampleFiles, check_conditions, resolve
 from baleen.inputs.selection import Rows, measure_depths, select_reads
@@ -25,6 +25,7 @@ from krill.errors import FormatError
 from krill.reads.bam import BamFile, BamScan
 from krill.reads.batch import ReadStatus
 
+_SHOWN = 5
 _RATE_TOLERANCE = 0.01  # 3000 and 3012 Hz are the same chemistry's nominal rates
 
 
@@ -72,6 +73,17 @@ class RunInputs:
     def funnel_lines(self) -> list[str]:
         """Return the funnels as lines of text."""
         return [line for funnel in self.funnels for line in funnel.lines()]
+
+    def contig_lines(self) -> list[str]:
+        """Return the contigs with most work as lines of text."""
+        tasks = sorted(self.tasks, key=lambda task: -task.length_bp * sum(task.n_reads))[:_SHOWN]
+        lines = []
+        for task in tasks:
+            counts = ", ".join(f"{s.name} {n}" for s, n in zip(self.samples, task.n_reads, strict=True))
+            lines.append(f"  {printable(task.contig)}: {task.length_bp} bases, reads: {counts}")
+        if len(self.tasks) > len(tasks):
+            lines.append(f"  ... and {len(self.tasks) - len(tasks)} with less work")
+        return lines
 
     def files(self) -> dict[str, Path]:
         """Return every input file by what it is for: sample, condition, kind and number."""
@@ -158,7 +170,7 @@ def _meet(samples: Sequence[SampleFiles], reference: Path, config: Config, *, in
     chemistry, rate = _chemistry(found, config)
     if chemistry is not None and config.calling.signal:
         with _format_errors():
-            check_kmer_sizes(found, chemistry, config)
+            check_kmer_sizes(found, chemistry, checked_model(chemistry, config.pileup.kmer_model))
     if chosen is not None:
         is_chosen = np.append([name in chosen for name in contigs.lengths_bp], False)
         for sample in found:
@@ -183,7 +195,8 @@ def _planned(met: _Met, reasons: Mapping[str, str | None], config: Config) -> Ru
         status_counts={name: counts for name, (_, counts) in funnels.items()},
         skipped_contigs={name: reason for name, reason in reasons.items() if reason is not None},
         warnings=tuple(_warnings([funnel for funnel, _ in funnels.values()], reasons))
-        + tuple(_table_warnings(met, config.calling)),
+        + tuple(_table_warnings(met, config.calling))
+        + tuple(_twin_warnings(met.reads)),
         table=table,
     )
 
@@ -308,6 +321,16 @@ def _tasks(table: Rows, names: Sequence[str], lengths: np.ndarray, n_samples: in
             sequence_start=sequence_start,
         )
         sequence_start += int(lengths[contig])
+
+
+def _twin_warnings(samples: Sequence[SampleReads]) -> Iterator[str]:
+    """Say where two samples hold the same reads: a file was given twice, or a run was not split."""
+    for i, sample in enumerate(samples):
+        for other in samples[:i]:
+            shared = other.first_shared(sample)
+            if shared is not None:
+                names = f"{other.files.name} and {sample.files.name}"
+                yield f"{names} hold the same reads, such as {printable(shared)}; is a file given twice?"
 
 
 def _table_warnings(met: _Met, calling: CallingConfig) -> Iterator[str]:

@@ -20,6 +20,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 NO_FILE = 65535
 N_EXAMPLES = 3
+_SPOT_CHECKS = 1000
 
 _UNMAPPED, _REVERSE, _NOT_PRIMARY = 0x4, 0x10, 0x900
 
@@ -198,6 +199,12 @@ class SampleReads:
     def has_any(self, names: Sequence[str]) -> bool:
         """Say whether one of these reads is in the sample's BAM."""
         return bool(_find(self.keys, read_keys(names)[0])[1].any())
+
+    def first_shared(self, other: "SampleReads") -> str | None:
+        """Return the name of a read that both samples hold, judged by some of the other's."""
+        some = other.keys[:: max(1, len(other.keys) // _SPOT_CHECKS)]
+        shared = some[_find(self.keys, some)[1]]
+        return key_name(shared[0], self.names) if len(shared) else None
 
     def counts(self, n_contigs: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return usable reads and their aligned bases per contig, int64, shape ``(n_contigs,)``."""
