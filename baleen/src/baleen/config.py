@@ -113,7 +113,8 @@ class CallingConfig(Section):
     """What is measured per read and how it becomes calls."""
 
     channels: tuple[str, ...] = setting(
-        ("level", "shape", "errors"), "evidence used, comma-separated", choices=CHANNELS
+        ("level", "shape", "errors"),
+        "evidence used, comma-separated: level, shape, errors, installed scorers",
     )
     signal: bool = setting(
         True, "use raw signal; without it the error channel calls alone", flag="--signal/--no-signal"

@@ -5,7 +5,7 @@ of the base under test. Row order never carries meaning.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,6 +108,8 @@ class SignalPileup:
         The same with ``padding`` bases on either side, int64, shape ``(w,)``.
     reads
         The reads.
+    scores
+        Values of scorers from outside by name, float32, shape ``(w,)`` each; NaN = nothing to say.
     """
 
     contig: str
@@ -125,6 +127,7 @@ class SignalPileup:
     window_start: I64
     window_end: I64
     reads: ReadIndex
+    scores: Mapping[str, F32] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         p, w = len(self.position), len(self.read)
@@ -134,6 +137,8 @@ class SignalPileup:
             check(name, getattr(self, name), np.int32, (w,))
         for name in ("level_pa", "level_stdv_pa", "confidence"):
             check(name, getattr(self, name), np.float32, (w,))
+        for name, values in self.scores.items():
+            check(f"scores of {name}", values, np.float32, (w,))
         for name in ("base_start", "base_end", "window_start", "window_end"):
             check(name, getattr(self, name), np.int64, (w,))
         if self.window_offsets[0] != 0 or self.window_offsets[-1] != w:

@@ -209,7 +209,8 @@ def keep_reads(
         *("base_start", "base_end", "window_start", "window_end"),
     )
     columns = {name: getattr(pileup, name)[rows] for name in names}
-    some = replace(pileup, window_offsets=kept.astype(np.int64), **columns)
+    scores = {name: values[rows] for name, values in pileup.scores.items()}
+    some = replace(pileup, window_offsets=kept.astype(np.int64), scores=scores, **columns)
     if measured is None:
         return some, None
     return some, Distances(measured.base_coordinate[rows], measured.window_coordinate[rows])

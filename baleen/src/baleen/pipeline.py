@@ -37,6 +37,7 @@ from baleen.manifest import (
 )
 from baleen.outputs.slices import Slice, slice_path
 from baleen.plan import PLAN_NAME, Group, Plan, shard_groups
+from baleen.scorers import load_scorers
 from baleen.worker import EVIDENCE, Job, read_hmm, score_group
 from krill.devices import require_device
 
@@ -140,6 +141,7 @@ def _aligned(request: RunRequest) -> RunRequest:
 def _open(request: RunRequest) -> tuple[Config, RunInputs]:
     """Check the inputs, say what was found, and settle the device."""
     config = replace(request.config, run=replace(request.config.run, device=resolve_device(request.config)))
+    load_scorers(config.calling)
     read_hmm(config.calling.hmm_params)  # a wrong file must not come to light after the scoring
     inputs = open_run(request.samples, request.reference, config, index_bams=request.may_index)
     config = replace(config, calling=_settled(config.calling, inputs))

@@ -34,6 +34,7 @@ from baleen.pileup import (
     status_counts,
 )
 from baleen.plan import Group
+from baleen.scorers import load_scorers, score_windows
 from krill import PoreModel, Ragged, ReadBatch
 
 EVIDENCE, CALLS, READS = "evidence.npz", "calls.npz", "bam"
@@ -163,6 +164,11 @@ def score_contig(task: ContigTask, job: Job, clock: Clock) -> tuple[list[Evidenc
     if pileup is not None and "shape" in config.calling.channels:
         with clock.stage("dtw"):
             measured = distances(pileup, device=job.device, each=clock.each)
+    scorers = load_scorers(config.calling)
+    if pileup is not None and scorers:
+        with clock.stage("scorers"):
+            scores = score_windows(scorers, pileup, measured, config.calling)
+            pileup = dataclasses.replace(pileup, scores=scores)
     with clock.stage("calling"):
         seed = config.reads.seed
         evidence = [

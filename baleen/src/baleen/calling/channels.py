@@ -16,6 +16,9 @@ confidence mask anything, for the same reason: modified bases fit the pore model
 BASE_WEIGHT, WINDOW_WEIGHT = 0.5, 0.3
 """Weights of the time-warping coordinates beside the level: of the tested base, of the window."""
 
+SCORE_WEIGHT = 0.5
+"""Weight of a scorer's values beside the level."""
+
 MAD_TO_SD = 1.4826
 
 
@@ -72,6 +75,20 @@ class Table:
 def level(pileup: SignalPileup, frame: Frame) -> Table:
     """Return the mean current of the tested base, picoampere."""
     return _tabulate(pileup, pileup.level_pa, frame)
+
+
+def level_and_score(pileup: SignalPileup, scores: F32, frame: Frame) -> tuple[Table, Table]:
+    """Return the level joined by a scorer's values, and these alone, in units of their spread.
+
+    As with `level_and_shape` no label enters; weights are the level's where the scorer says
+    something.
+    """
+    reference, table = level(pileup, frame), _tabulate(pileup, scores, frame)
+    both = table.weight * reference.weight
+    covariance = _centred(table.value, both) * _centred(reference.value, both) * both
+    sign = np.where(covariance.sum(axis=1, keepdims=True) < 0, np.float32(-1), np.float32(1))
+    joined = _unit(reference) + np.float32(SCORE_WEIGHT) * sign * _unit(table)
+    return Table(joined, reference.weight), Table(_unit(table), table.weight)
 
 
 def level_and_shape(pileup: SignalPileup, distances: Distances, frame: Frame) -> Table:

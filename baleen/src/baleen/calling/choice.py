@@ -22,29 +22,30 @@ def keep_channels(evidence: Evidence, config: CallingConfig) -> Evidence:
     config
         ``channels`` and ``signal``; what was not scored cannot be asked for.
     """
-    n_candidates = min(len(evidence.statistic), _candidates(config))
-    errors = "errors" in config.channels
-    if n_candidates < len(evidence.statistic):
-        evidence = _without_shape(evidence) if n_candidates else _without_signal(evidence)
+    wanted = [number for number, name in enumerate(evidence.candidates) if _is_asked(str(name), config)]
+    if len(wanted) < len(evidence.candidates):
+        evidence = _only(evidence, np.array(wanted)) if wanted else _without_signal(evidence)
     has_errors = bool((~np.isnan(evidence.error_native)).any())
-    if has_errors and not errors and n_candidates:
+    if has_errors and "errors" not in config.channels and wanted:
         evidence = _without_errors(evidence)
     return evidence
 
 
-def _candidates(config: CallingConfig) -> int:
-    """Return how many signal statistics belong to the settings: none, level, level and shape."""
-    if not config.signal or not {"level", "shape"} & set(config.channels):
-        return 0
-    return 2 if "shape" in config.channels else 1
+def _is_asked(candidate: str, config: CallingConfig) -> bool:
+    """Say whether a signal statistic is made of channels in use; the level is there with any of them."""
+    signal_channels = set(config.channels) - {"errors"}
+    if not config.signal or not signal_channels:
+        return False
+    return {*candidate.split("+")} <= {*signal_channels, "level"}
 
 
-def _without_shape(evidence: Evidence) -> Evidence:
-    channels = np.array([0, len(evidence.statistic)])
+def _only(evidence: Evidence, candidates: npt.NDArray[np.int64]) -> Evidence:
+    channels = np.append(candidates, len(evidence.candidates))
     return replace(
         evidence,
-        statistic=evidence.statistic[:1],
-        null_statistic=evidence.null_statistic[:1],
+        candidates=evidence.candidates[candidates],
+        statistic=evidence.statistic[candidates],
+        null_statistic=evidence.null_statistic[candidates],
         sample_mean=evidence.sample_mean[channels],
         sample_precision=evidence.sample_precision[channels],
     )
@@ -61,6 +62,7 @@ def _without_signal(evidence: Evidence) -> Evidence:
     n_control = np.bincount(rows[said & ~native], minlength=len(missing))
     evidence = replace(
         evidence,
+        candidates=evidence.candidates[:0],
         statistic=evidence.statistic[:0],
         null_statistic=np.zeros((0, 0), np.float32),
         null_depth=np.zeros(0, np.int32),

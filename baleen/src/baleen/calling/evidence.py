@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from baleen.data import F32, I32, I64, U8, Bool, ReadIndex, check
 
-VERSION = 3
+VERSION = 4
 """Changes when the arrays change, so that saved slices of another version are refused."""
 
 
@@ -26,6 +26,8 @@ class Evidence:
         Rising, int32, shape ``(p,)``.
     n_native, n_control
         Reads behind the call, int32, shape ``(p,)``: of the signal where there is signal.
+    candidates
+        Names of the candidate signal statistics, text, shape ``(c,)``: channels joined by ``+``.
     statistic
         ln evidence of each candidate signal statistic, float64, shape ``(c, p)``; NaN = not tested.
     null_statistic
@@ -64,6 +66,7 @@ class Evidence:
     position: I32
     n_native: I32
     n_control: I32
+    candidates: npt.NDArray[np.str_]
     statistic: npt.NDArray[np.float64]
     null_statistic: F32
     null_depth: I32
@@ -97,7 +100,7 @@ class Evidence:
             check(name, getattr(self, name), np.int32, (p,))
         for name in self._PER_POSITION:
             check(name, getattr(self, name), np.float32, (p,))
-        check("statistic", self.statistic, np.float64, (len(self.statistic), p))
+        check("statistic", self.statistic, np.float64, (len(self.candidates), p))
         m = len(self.null_depth)
         check("null_statistic", self.null_statistic, np.float32, (len(self.statistic), m))
         of_samples = (len(self.statistic) + 1, len(self.reads.sample_names), p)

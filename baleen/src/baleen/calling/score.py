@@ -46,7 +46,7 @@ def score_contig(
     ValueError
         If there is neither signal nor errors, or if their reads differ.
     """
-    if pileup is not None and not {"level", "shape"} & set(config.channels):
+    if pileup is not None and not set(config.channels) - {"errors"}:
         pileup = None
     if pileup is not None and "errors" not in config.channels:
         errors = None
@@ -102,6 +102,7 @@ def _join(
         position=frame.position[rows],
         n_native=n_native[rows].astype(np.int32),
         n_control=n_control[rows].astype(np.int32),
+        candidates=np.array(signal.candidates, np.str_),
         statistic=signal.statistic[:, rows],
         null_statistic=signal.null_statistic,
         null_depth=signal.null_depth,

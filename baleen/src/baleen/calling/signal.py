@@ -44,6 +44,7 @@ class SignalScores:
     gain: F32
     p_mod: F32
     samples: tuple[SampleMeans, ...] = ()
+    candidates: tuple[str, ...] = ()
 
     @classmethod
     def absent(cls, shape: tuple[int, int]) -> Self:
@@ -82,8 +83,14 @@ def score_signal(
     """
     kmer = channels.kmer_codes(pileup.sequence, frame)
     tables = [channels.level(pileup, frame)]
+    names = ["level"]
     if distances is not None and "shape" in config.channels:
         tables.append(channels.level_and_shape(pileup, distances, frame))
+        names.append("level+shape")
+    for name, values in pileup.scores.items():
+        if name in config.channels:
+            tables += channels.level_and_score(pileup, values, frame)
+            names += [f"level+{name}", name]
     is_native = pileup.reads.is_native
     most = MAX_NULL_VALUES // config.permutations
     null_values = partial(_null_values, tables, kmer, is_native, most)
@@ -97,7 +104,8 @@ def score_signal(
     statistic = np.stack([observed.log_ratio, *(_statistic(one, is_native, rows) for one in further)])
     samples = tuple(shift_means(one.value, one.precision, pileup.reads) for one in (shifts, *further))
     scores = _Scores(rows, observed, gain, statistic, list(nulls), samples)
-    return _assemble(shifts, _difference(level, is_native), is_native, scores)
+    signal = _assemble(shifts, _difference(level, is_native), is_native, scores)
+    return replace(signal, candidates=tuple(names))
 
 
 class _Scores(NamedTuple):
