@@ -8,7 +8,14 @@ from pathlib import Path
 import click
 
 from baleen.cli import COMMANDS, baleen
-from baleen.data import CONTRAST_COLUMNS, SAMPLE_COLUMNS, SITE_COLUMNS, Column
+from baleen.data import (
+    CONTRAST_COLUMNS,
+    EVENT_NAME_COLUMNS,
+    MOD_COLUMNS,
+    SAMPLE_COLUMNS,
+    SITE_COLUMNS,
+    Column,
+)
 from krill import ReadStatus
 
 FOLDER = Path(__file__).parent / "reference"
@@ -105,6 +112,18 @@ def _site_table() -> Iterator[str]:
     yield "where natives together differ from the control at p < .05."
     yield ""
     yield from _columns(CONTRAST_COLUMNS)
+    yield ""
+    yield "## `basecaller_mods.tsv`"
+    yield ""
+    yield "Written with `--basecaller-mods`: what the tags MM and ML say, native against control."
+    yield ""
+    yield from _columns(MOD_COLUMNS)
+    yield ""
+    yield "## `named_events.tsv`"
+    yield ""
+    yield "Written with `--basecaller-mods`: Baleen's events, and the basecaller's names for them."
+    yield ""
+    yield from _columns(EVENT_NAME_COLUMNS)
 
 
 def _columns(columns: Sequence[Column]) -> Iterator[str]:

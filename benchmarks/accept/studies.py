@@ -1,6 +1,10 @@
 """Acceptance of studies: replicates that differ, and what the test makes of them."""
 
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +12,8 @@ import numpy as np
 from baleen import calling
 from baleen.config import CallingConfig
 from baleen.data import ReadIndex, SignalPileup
+from baleen.outputs.site_table import read_site_table
+from benchmarks import machine
 from benchmarks.accept.rows import Row
 from krill import PoreModel
 
@@ -46,6 +52,7 @@ class Found(NamedTuple):
 def rows() -> Iterator[Row]:
     """Measure every figure."""
     yield from _replicates()
+    yield from _basecaller_mods()
 
 
 def _replicates() -> Iterator[Row]:
@@ -65,6 +72,32 @@ def _replicates() -> Iterator[Row]:
     blind, got = call(evidence, as_replicates=False), call(evidence)
     lost = blind.sites - got.sites
     yield Row.at_most(f"replicates, no shift: sites lost of {blind.sites} (s = .5)", lost, 1, 0)
+
+
+def _basecaller_mods() -> Iterator[Row]:
+    """Pseudouridine 55 of three tRNAs, by the basecaller's own calls."""
+    name = "tRNA, --basecaller-mods: three best rows are psi55"
+    folder = machine.ROOT.parent / "shared/data/real/trna_psi55"
+    if not folder.is_dir():
+        yield Row.not_measurable(name, "3 of 3", "needs the data folder")
+        return
+    with tempfile.TemporaryDirectory() as place:
+        command = [sys.executable, "-m", "baleen", "run", "--basecaller-mods", "--no-read-bam"]
+        for condition, stem in (("native", "native"), ("ivt", "control")):
+            command += [f"--{condition}-bam", str(folder / f"{stem}.bam")]
+            command += [f"--{condition}-blow5", str(folder / f"{stem}.blow5")]
+        command += ["--ref", str(folder / "ref.fa"), "-o", f"{place}/out"]
+        subprocess.run(command, check=True, capture_output=True)
+        table = read_site_table(Path(place) / "out/basecaller_mods.tsv")
+        events = read_site_table(Path(place) / "out/named_events.tsv")
+    best = np.argsort(table["pvalue"], kind="stable")[:3]
+    found = sorted(zip(table["mod_name"][best], table["position"][best].astype(int).tolist(), strict=True))
+    expected = [("pseudouridine", 78), ("pseudouridine", 78), ("pseudouridine", 79)]
+    padj = ", ".join(f"{table['padj'][i]:.0e}" for i in best)
+    seen = f"{len(table['position'])} rows; {found}, padj {padj}"
+    yield Row.holds(name, "3 of 3", ok=found == expected, got=seen)
+    named = int(np.sum(events["mod_name"] == "pseudouridine"))
+    yield Row.at_least("tRNA: events that Baleen finds, named pseudouridine", named, 3)
 
 
 def score(libraries: Libraries) -> list[calling.Evidence]:

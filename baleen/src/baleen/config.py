@@ -165,6 +165,9 @@ class OutputConfig(Section):
         None, "modification code in MM (a, m, 17802, ...); default: any, as A+A, C+C, ..."
     )
     read_bam: bool = setting(True, "write read_results.bam", flag="--read-bam/--no-read-bam")
+    basecaller_mods: bool = setting(
+        False, "test the basecaller's own modification calls (MM, ML) too", flag="--basecaller-mods"
+    )
     keep_intermediate: bool = setting(
         False, "keep per-contig arrays for `baleen aggregate`", flag="--keep-intermediate"
     )

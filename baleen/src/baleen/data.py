@@ -317,6 +317,63 @@ CONTRAST_COLUMNS: tuple[Column, ...] = (
 p < .05, and every pair of native conditions."""
 
 
+MOD_COLUMNS: tuple[Column, ...] = (
+    Column("contig", "str", "", "reference sequence"),
+    Column("position", "int32", "0-based", "reference index of the base"),
+    Column("mod_code", "str", "", "modification code of the MM tag"),
+    Column("mod_name", "str", "", "its name, where it is known"),
+    Column("n_native", "int32", "reads", "native reads of which the basecaller says something there"),
+    Column("n_ivt", "int32", "reads", "control reads of which it does"),
+    Column("native_probability", "float64", "", "mean probability of the native reads"),
+    Column("control_probability", "float64", "", "mean probability of the control reads"),
+    Column("mod_ratio", "float64", "", "corrected by the control: (native - control) / (1 - control)"),
+    Column("ci_low", "float64", "", "lower end of the 95 % interval of mod_ratio"),
+    Column("ci_high", "float64", "", "upper end of the 95 % interval of mod_ratio"),
+    Column("pvalue", "float64", "", "of native reads having no larger probabilities, by relabelling"),
+    Column("padj", "float64", "", "Benjamini-Hochberg over all rows of the table"),
+)
+"""The table of the basecaller's own modification calls, in order."""
+
+EVENT_NAME_COLUMNS: tuple[Column, ...] = (
+    Column("contig", "str", "", "reference sequence"),
+    Column("position", "int32", "0-based", "called position of an event"),
+    Column("mod_ratio", "float32", "", "estimated share of modified native molecules"),
+    Column("padj", "float64", "", "of the event's position"),
+    Column("mod_name", "str", "", "modification that the basecaller finds within 1 base at padj < .05"),
+    Column("mod_code", "str", "", "its code"),
+    Column("mod_position", "int32", "0-based", "where it finds it"),
+    Column("mod_padj", "float64", "", "padj there in the table of the basecaller's calls"),
+)
+"""The table of events with the basecaller's names, in order; no name = empty."""
+
+
+@dataclass(frozen=True)
+class BasecallerMods:
+    """Modification probabilities that the basecaller gave: one row per read, position, modification.
+
+    Parameters
+    ----------
+    codes
+        Modification codes.
+    position, read, code
+        Reference index, row of the read index, number of the code; int32, shape ``(n,)``.
+    probability
+        float32, shape ``(n,)``.
+    """
+
+    codes: tuple[str, ...]
+    position: I32
+    read: I32
+    code: I32
+    probability: F32
+
+    def __post_init__(self) -> None:
+        n = (len(self.position),)
+        for name in ("position", "read", "code"):
+            check(name, getattr(self, name), np.int32, n)
+        check("probability", self.probability, np.float32, n)
+
+
 @dataclass(frozen=True)
 class SiteCalls:
     """Rows of the site table: one array per column of ``SITE_COLUMNS``.

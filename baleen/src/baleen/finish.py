@@ -25,6 +25,7 @@ from baleen.files import complete_file
 from baleen.manifest import RUN_NAME, parameter_hash, read_parameters, write_run
 from baleen.outputs.merge import SiteCounts, merge_contrasts, merge_sites, merge_tables
 from baleen.outputs.mod_bam import merge_bams, merged_header
+from baleen.outputs.mod_table import merge_mods, write_named_events
 from baleen.outputs.slices import Slice, slice_path
 from baleen.pileup import total_status
 from baleen.plan import Group, Plan, largest_first
@@ -32,6 +33,7 @@ from baleen.worker import (
     CALLS,
     CONTRASTS,
     EVIDENCE,
+    MODS,
     READS,
     SAMPLES,
     GroupOutcome,
@@ -42,6 +44,7 @@ from baleen.worker import (
 
 SITES_NAME, READS_NAME = "site_results.tsv", "read_results.bam"
 SAMPLES_NAME, CONTRASTS_NAME, CONDITIONS_NAME = "sample_sites.tsv", "contrasts.tsv", "conditions"
+MODS_NAME, NAMED_NAME = "basecaller_mods.tsv", "named_events.tsv"
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: fl
 
 def _clear(output_dir: Path) -> None:
     """Remove what an earlier run in the folder may have written and this one may not."""
-    for name in (SAMPLES_NAME, CONTRASTS_NAME):
+    for name in (SAMPLES_NAME, CONTRASTS_NAME, MODS_NAME, NAMED_NAME):
         (output_dir / name).unlink(missing_ok=True)
     if (output_dir / CONDITIONS_NAME).is_dir():
         shutil.rmtree(output_dir / CONDITIONS_NAME)
@@ -230,6 +233,11 @@ def _merge(
     if job.conditions and not job.is_condition:
         n = merge_contrasts(output_dir / CONTRASTS_NAME, slices(CONTRASTS), comments)
         LOG.info("contrasts: %d differences at padj < 0.05: %s", n, output_dir / CONTRASTS_NAME)
+    if job.config.output.basecaller_mods:
+        mods = merge_mods(output_dir / MODS_NAME, slices(MODS), comments)
+        n = write_named_events(output_dir / NAMED_NAME, output_dir / SITES_NAME, mods, comments)
+        n_mods = sum(len(one["position"]) for one in mods)
+        LOG.info("basecaller: %d modifications at padj < 0.05; %d events have a name", n_mods, n)
     if job.config.output.read_bam:
         merge_bams(slices(READS), header, output_dir / READS_NAME)
     return sites

@@ -21,7 +21,7 @@ from baleen.distances import distances
 from baleen.error_pileup import error_pileup, keep_errors
 from baleen.errors import InputError, OutputError
 from baleen.event_levels import EventBatch, read_levels
-from baleen.inputs import ContigTask, ReadSource, read_contig, read_reference
+from baleen.inputs import ContigTask, ReadSource, read_basecaller_mods, read_contig, read_reference
 from baleen.outputs.mod_bam import ReadCall, SampleBam, modified_bases, write_mod_bam
 from baleen.outputs.slices import Arrays, Slice, slice_path, write_slice
 from baleen.pileup import (
@@ -38,7 +38,7 @@ from baleen.scorers import load_scorers, score_windows
 from krill import PoreModel, Ragged, ReadBatch
 
 EVIDENCE, CALLS, READS = "evidence.npz", "calls.npz", "bam"
-SAMPLES, CONTRASTS = "samples.npz", "contrasts.npz"
+SAMPLES, CONTRASTS, MODS = "samples.npz", "contrasts.npz", "mods.npz"
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
     """
     clock = Clock(crew_of(job.threads))
     evidence = Slice(slice_path(job.evidence_folder, group.index, EVIDENCE))
-    tables, sample_tables, contrast_tables = {}, {}, {}
+    tables, sample_tables, contrast_tables, mod_tables = {}, {}, {}, {}
     conditions = tuple(sample.condition for sample in job.source.samples)
     read_calls: list[tuple[str, ReadCalls]] = []
     hmm = read_hmm(job.config.calling.hmm_params)
@@ -266,6 +266,8 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
                 sample_tables[name] = calling.call_samples(scored, calls, model, conditions)
             if job.conditions and not job.is_condition:
                 contrast_tables[name] = calling.call_contrasts(scored, calls, model, job.conditions)
+            if job.config.output.basecaller_mods:
+                mod_tables[name] = _test_mods(scored, job.source)
             read_calls.append((scored.contig, calls.reads))
         evidence.close()
     if job.config.output.read_bam:
@@ -278,9 +280,26 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
         write_slice(slice_path(job.folder, group.index, CALLS), tables, {})
         if job.has_sample_table:
             write_slice(slice_path(job.folder, group.index, SAMPLES), sample_tables, {})
+        if job.config.output.basecaller_mods:
+            write_slice(slice_path(job.folder, group.index, MODS), mod_tables, {})
         if contrast_tables:
             write_slice(slice_path(job.folder, group.index, CONTRASTS), contrast_tables, {})
     return GroupOutcome(clock.seconds)
+
+
+def _test_mods(evidence: Evidence, source: ReadSource) -> Arrays:
+    """Return the test of the basecaller's own calls at the positions of a contig."""
+    bases = dict(zip(evidence.position.tolist(), (kmer[2] for kmer in evidence.kmer.tolist()), strict=True))
+    names = zip(evidence.reads.sample.tolist(), evidence.reads.read_ids, strict=True)
+    rows = {name: row for row, name in enumerate(names)}
+    bams = [(path, number) for number, sample in enumerate(source.samples) for path in sample.bam]
+    mods = read_basecaller_mods(bams, evidence.contig, bases, rows)
+    test = calling.ModTest.of(mods, evidence.reads)
+    columns = {name: column for name, column in test._asdict().items() if name not in {"spread", "code"}}
+    spread = {f"spread_{name}": values for name, values in dataclasses.asdict(test.spread).items()}
+    codes = np.array(mods.codes, np.str_)[test.code] if mods.codes else np.zeros(0, np.str_)
+    contig = np.full(len(test.position), evidence.contig)
+    return {"contig": contig, "mod_code": codes, **columns, **spread}
 
 
 def read_evidence(piece: Slice, name: str, config: CallingConfig) -> Evidence:

@@ -15,8 +15,9 @@ from baleen.calling.events import (
 )
 from baleen.calling.evidence import Evidence
 from baleen.calling.hmm import DEFAULT_HMM, HmmParameters
+from baleen.calling.mod_test import ModTest
 from baleen.calling.model import RunModel, fit_run
-from baleen.calling.replicates import Priors, fit_priors, spread_counts
+from baleen.calling.replicates import Inflation, Priors, Spread, SpreadPrior, fit_priors, spread_counts
 from baleen.calling.sample_calls import call_samples
 from baleen.calling.score import score_contig
 from baleen.calling.sites import ContigCalls, call_contig
@@ -28,8 +29,12 @@ __all__ = [
     "ContigCalls",
     "Evidence",
     "HmmParameters",
+    "Inflation",
+    "ModTest",
     "Priors",
     "RunModel",
+    "Spread",
+    "SpreadPrior",
     "Summary",
     "benjamini_hochberg",
     "call_contig",

@@ -1,0 +1,156 @@
+"""The basecaller's own modification calls as tables: every position tested, and Baleen's events by name."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from baleen.calling import SIGNIFICANT, Inflation, Spread, SpreadPrior, benjamini_hochberg
+from baleen.calling.counts import Counts
+from baleen.calling.replicates import SPREAD_SHAPE
+from baleen.data import EVENT_NAME_COLUMNS, MOD_COLUMNS
+from baleen.outputs.site_table import write_site_table
+from baleen.outputs.slices import Slice
+
+NAMES = {
+    "a": "m6A",
+    "m": "m5C",
+    "17596": "inosine",
+    "17802": "pseudouridine",
+    "19227": "2'-O-methyluridine",
+    "19228": "2'-O-methylcytidine",
+    "19229": "2'-O-methylguanosine",
+    "69426": "2'-O-methyladenosine",
+}
+"""Names of modification codes: SAMtags, ChEBI."""
+
+NAME_REACH = 1
+"""An event has the name of a modification this many positions away."""
+
+Table = Mapping[str, npt.NDArray[Any]]
+
+
+class _Best(NamedTuple):
+    """The modification that names an event."""
+
+    padj: float
+    position: int
+    code: str
+
+
+def merge_mods(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> list[Table]:
+    """Write the table of the basecaller's calls; return its significant rows, contig by contig.
+
+    Parameters
+    ----------
+    path
+        The table.
+    slices
+        Slices that hold `ModTest` fields, in the order of the reference.
+    comments
+        Facts that hold for the whole table.
+    """
+    counts = Counts.total([_spread(table).counts() for table in _tables(slices)], SPREAD_SHAPE)
+    prior = SpreadPrior.of(counts)
+    tested = [_finish(table, prior) for table in _tables(slices)]
+    adjusted = benjamini_hochberg(np.concatenate([np.zeros(0), *(one["pvalue"] for one in tested)]))
+    ends = np.cumsum([len(one["pvalue"]) for one in tested], dtype=np.int64)
+    complete = [
+        {**one, "padj": adjusted[end - len(one["pvalue"]) : end]}
+        for one, end in zip(tested, ends, strict=True)
+    ]
+    write_site_table(path, [column.name for column in MOD_COLUMNS], complete, comments)
+    return [
+        {name: column[np.nan_to_num(one["padj"], nan=1.0) < SIGNIFICANT] for name, column in one.items()}
+        for one in complete
+    ]
+
+
+def _tables(slices: Sequence[Path]) -> Iterator[Table]:
+    for piece in map(Slice, slices):
+        yield from map(piece.table, piece.tables())
+        piece.close()
+
+
+def _spread(table: Table) -> Spread:
+    names = ("freedom", "dispersion", "weight", "contrast_weight")
+    return Spread(*(table[f"spread_{name}"] for name in names))
+
+
+def _finish(table: Table, prior: SpreadPrior | None) -> dict[str, npt.NDArray[Any]]:
+    """Return the table's columns, but for what the whole run decides."""
+    n = len(table["position"])
+    inflation = prior.inflation(_spread(table)) if prior is not None else Inflation.none(n)
+    z = inflation.temper(table["z"], two_sided=False)
+    native, control = table["native"], table["control"]
+    scale = np.maximum(1 - control, 1e-3)
+    corrected = (native - control) / scale
+    reach = special.stdtrit(np.minimum(inflation.freedom, 1e6), 0.975)
+    reach = reach * np.sqrt(table["variance"] * inflation.factor) / scale
+    return {
+        "contig": table["contig"],
+        "position": table["position"],
+        "mod_code": table["mod_code"],
+        "mod_name": np.array([NAMES.get(code, code) for code in table["mod_code"].tolist()], np.str_),
+        "n_native": table["n_native"],
+        "n_ivt": table["n_control"],
+        "native_probability": native,
+        "control_probability": control,
+        "mod_ratio": np.clip(corrected, 0, 1),
+        "ci_low": np.clip(corrected - reach, 0, 1),
+        "ci_high": np.clip(corrected + reach, 0, 1),
+        "pvalue": special.ndtr(-z),
+    }
+
+
+def write_named_events(path: Path, sites: Path, mods: Sequence[Table], comments: Sequence[str]) -> int:
+    """Write Baleen's events with the basecaller's names for them; return how many have one.
+
+    Parameters
+    ----------
+    path
+        The table.
+    sites
+        Baleen's table of sites.
+    mods
+        Significant rows from `merge_mods`.
+    """
+    best: dict[tuple[str, int], _Best] = {}
+    for one in mods:
+        for contig, position, code, padj in zip(
+            *(one[name].tolist() for name in ("contig", "position", "mod_code", "padj")), strict=True
+        ):
+            for near in range(position - NAME_REACH, position + NAME_REACH + 1):
+                found = _Best(padj, position, code)
+                best[contig, near] = min(best.get((contig, near), found), found)
+    rows = [(event, best.get((event["contig"], int(event["position"])))) for event in _events(sites)]
+    cells: dict[str, list[Any]] = {
+        "contig": [event["contig"] for event, _ in rows],
+        "position": [int(event["position"]) for event, _ in rows],
+        "mod_ratio": [float(event["mod_ratio"] or "nan") for event, _ in rows],
+        "padj": [float(event["padj"]) for event, _ in rows],
+        "mod_name": ["" if name is None else NAMES.get(name.code, name.code) for _, name in rows],
+        "mod_code": ["" if name is None else name.code for _, name in rows],
+        "mod_position": ["" if name is None else str(name.position) for _, name in rows],
+        "mod_padj": [np.nan if name is None else name.padj for _, name in rows],
+    }
+    columns = {name: np.array(values, np.str_ if not values else None) for name, values in cells.items()}
+    write_site_table(path, [column.name for column in EVENT_NAME_COLUMNS], [columns], comments)
+    return sum(name is not None for _, name in rows)
+
+
+def _events(sites: Path) -> Iterator[dict[str, str]]:
+    """Go through the called events of a table of sites."""
+    with sites.open(encoding="utf-8") as table:
+        header: list[str] | None = None
+        for line in table:
+            if line.startswith("##"):
+                continue
+            cells = line.rstrip("\n").split("\t")
+            if header is None:
+                header = cells
+            elif cells[header.index("is_peak")] == "1":
+                yield dict(zip(header, cells, strict=True))
