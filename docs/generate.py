@@ -45,7 +45,7 @@ def _command_line() -> Iterator[str]:
     yield "| 4 | `--resume` into a run of other settings or inputs |"
     yield "| 5 | a result cannot be written (disk full) |"
     yield "| 6 | done, but some contigs failed; `--resume` tries them again |"
-    yield "| 130 | stopped by the user or the scheduler; `--resume` goes on |"
+    yield "| 130, 143 | stopped by Ctrl-C, by SIGTERM; `--resume` goes on with a run |"
     context = click.Context(baleen, info_name="baleen")
     for name in COMMANDS:
         command = baleen.get_command(context, name)

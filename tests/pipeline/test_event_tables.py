@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 import krill
 from baleen.commands.simulate import command as simulate
 from baleen.config import Config
+from baleen.errors import InputError
 from baleen.event_levels import EventBatch, read_levels
-from baleen.event_rows import COLUMNS
+from baleen.event_rows import COLUMNS, parse_rows
 from baleen.inputs import SampleFiles, close_files, event_table, open_sample, read_contig, read_reference
 from baleen.inputs.event_table import EventTable
 from krill.reads.batch import ReadStatus
@@ -261,6 +262,52 @@ def test_runs_do_not_depend_on_the_size_of_blocks(pair, block) -> None:
     lines = text[offset : offset + size].decode().splitlines()
     assert {line.split("\t")[3] for line in lines} == {expected[3][0]}
     assert text.decode().splitlines()[expected[3][3] - 1] == lines[0]
+
+
+@pytest.fixture(scope="module")
+def short_table(pair) -> bytes:
+    """The first hundred lines, of one read."""
+    return b"".join((pair / "native.tsv").read_bytes().splitlines(keepends=True)[:100])
+
+
+def runs_of(path: Path) -> int | None:
+    """Return how many rows the runs of a table hold, None if it is refused."""
+    try:
+        table = EventTable(path)
+    except InputError:
+        return None
+    try:
+        places = [place for runs in table.runs() for place in runs.place.tolist()]
+        return sum(len(parse_rows(table.read(*place), table.columns)) for place in places)
+    except InputError:
+        return None
+    finally:
+        table.close()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), is_packed=st.booleans())
+def test_damaged_bytes_are_an_error_or_leave_every_row(tmp_path, short_table, data, is_packed) -> None:
+    content = bytearray(gzip.compress(short_table) if is_packed else short_table)
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= data.draw(st.integers(1, 255))
+    path = tmp_path / "flipped.tsv"
+    path.write_bytes(content)
+    n_lines = content.count(b"\n") - 1 if not is_packed else 99
+    assert runs_of(path) in {None, n_lines}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, 0.999), is_packed=st.booleans())
+def test_a_truncated_table_is_refused_or_ends_with_a_whole_row(
+    tmp_path, short_table, share, is_packed
+) -> None:
+    content = gzip.compress(short_table) if is_packed else short_table
+    part = content[: int(share * len(content))]
+    path = tmp_path / "cut.tsv"
+    path.write_bytes(part)
+    expected = {None, part.count(b"\n") - 1} if not is_packed and part.endswith(b"\n") else {None}
+    assert runs_of(path) in expected
 
 
 def change(column: str, value: str) -> Callable[[list[dict]], None]:

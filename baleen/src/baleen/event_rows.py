@@ -271,7 +271,7 @@ def _reference_kmers(table: pa.Table) -> U8 | None:
 def _fits_model(table: pa.Table) -> Bool:
     if "model_kmer" not in table.column_names:
         return np.ones(len(table), np.bool_)
-    is_noise = pc.match_substring(table["model_kmer"].cast(pa.string()), "N").to_numpy()
+    is_noise = pc.match_substring(table["model_kmer"], "N").to_numpy()
     return np.asarray(~is_noise, np.bool_)
 
 

@@ -84,12 +84,14 @@ class EventTable:
             raise
         names = self.header.decode("utf-8", "replace").rstrip("\n").split("\t")
         self.columns = tuple(name.rstrip("\r") for name in names)
-        if missing := missing_columns(self.columns):
+        missing = missing_columns(self.columns)
+        if missing or not self.header.endswith(b"\n"):
             self.close()
+            problem = f"it has no column {missing}" if missing else "its first line has no end"
             hint = (
                 "its first line must name the columns: f5c eventalign --rna --signal-index --print-read-names"
             )
-            raise InputError(path, f"is no event table: it has no column {missing}", hint=hint)
+            raise InputError(path, f"is no event table: {problem}", hint=hint)
 
     @contextmanager
     def _damage(self) -> Iterator[None]:
