@@ -19,6 +19,22 @@ pub enum Error {
         /// What is wrong, with the value at fault.
         problem: String,
     },
+    /// A device cannot be used.
+    #[error("device {device}: {problem}")]
+    Device {
+        /// Name of the device.
+        device: String,
+        /// Why not.
+        problem: String,
+    },
+    /// A device has too little memory.
+    #[error("device {device}: {problem}")]
+    DeviceMemory {
+        /// Name of the device.
+        device: String,
+        /// What was needed, and what there is.
+        problem: String,
+    },
 }
 
 /// Result of the engine's functions.

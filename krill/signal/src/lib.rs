@@ -4,6 +4,7 @@
 //! `krill-binding` crate, which owns everything that knows of Python.
 
 pub mod align;
+pub mod cuda;
 pub mod dtw;
 pub mod error;
 pub mod gain;

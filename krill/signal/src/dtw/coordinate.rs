@@ -138,6 +138,6 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
-fn mean(window: &[f32]) -> f64 {
+pub(super) fn mean(window: &[f32]) -> f64 {
     window.iter().map(|&sample| f64::from(sample)).sum::<f64>() / window.len() as f64
 }

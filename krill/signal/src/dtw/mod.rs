@@ -8,6 +8,7 @@ pub mod scalar;
 
 mod blocks;
 mod coordinate;
+pub mod gpu;
 mod simd;
 mod summary;
 mod windows;

@@ -1,0 +1,99 @@
+// Mean, median, number and smallest of each query's distances to references outside its fold: same as
+// krill/signal/src/dtw/summary.rs, one thread per query.
+
+#include "batch.h"
+
+const u32 SUMMARY_HEAD = 3; // mean, median, number
+
+struct Query {
+    const float *distances; // [reference], every n_queries-th
+    const long long *folds; // of the position's windows
+    u32 index, n_both, n_queries, n_references;
+};
+
+// Whether the reference counts for this query.
+DEVICE bool counts(const Query &query, u32 reference) {
+    const u32 window = reference < query.n_both ? reference : query.n_queries + reference - query.n_both;
+    return window != query.index && query.folds[window] != query.folds[query.index];
+}
+
+DEVICE float distance_to(const Query &query, u32 reference) {
+    return query.distances[u64(reference) * query.n_queries];
+}
+
+// The distance of this rank, smallest first: bit by bit, the largest value that no more than `rank`
+// of them lie below. Distances are >= +0, so that their bits order them.
+DEVICE u32 of_rank(const Query &query, u32 rank) {
+    u32 found = 0;
+    ROLLED
+    for (int bit = 30; bit >= 0; --bit) {
+        const u32 candidate = found | (1u << bit);
+        u32 n_below = 0;
+        ROLLED
+        for (u32 j = 0; j < query.n_references; ++j)
+            if (counts(query, j) && bits(distance_to(query, j)) < candidate) ++n_below;
+        if (n_below <= rank) found = candidate;
+    }
+    return found;
+}
+
+DEVICE float median_of(const Query &query, u32 n) {
+    const u32 lower = of_rank(query, (n - 1) / 2);
+    u32 n_up_to = 0, next = 0x7f800000;
+    ROLLED
+    for (u32 j = 0; j < query.n_references; ++j) {
+        if (!counts(query, j)) continue;
+        const u32 value = bits(distance_to(query, j));
+        if (value <= lower) ++n_up_to;
+        else if (value < next) next = value;
+    }
+    const u32 upper = n_up_to > n / 2 ? lower : next;
+    return float((double(from_bits(lower)) + double(from_bits(upper))) / 2.0);
+}
+
+// Keep the smallest, rising.
+DEVICE void keep_nearest(float *nearest, u32 n_nearest, u32 n_kept, float distance) {
+    u32 i = n_kept < n_nearest ? n_kept : n_nearest;
+    if (i == n_nearest) {
+        if (n_nearest == 0 || !(distance < nearest[n_nearest - 1])) return;
+        --i;
+    }
+    ROLLED
+    for (; i > 0 && distance < nearest[i - 1]; --i) nearest[i] = nearest[i - 1];
+    nearest[i] = distance;
+}
+
+KERNEL void dtw_summary(unsigned char *memory, const Batch batch) {
+    const u32 n_nearest = batch.n_numbers - SUMMARY_HEAD;
+    ROLLED
+    for (u32 p = blockIdx.x; p < batch.n_positions; p += gridDim.x) {
+        const Position position = at<Position>(memory, batch.positions)[p];
+        ROLLED
+        for (u32 index = threadIdx.x; index < position.n_queries; index += blockDim.x) {
+            Query query;
+            query.distances = at<float>(memory, batch.distances) + position.distances + index;
+            query.folds = at<long long>(memory, batch.labels) + position.first_window;
+            query.index = index;
+            query.n_both = position.n_both;
+            query.n_queries = position.n_queries;
+            query.n_references = position.n_references;
+            float *row = at<float>(memory, batch.results) + u64(position.first_query + index) * batch.n_numbers;
+            ROLLED
+            for (u32 k = 0; k < batch.n_numbers; ++k) row[k] = not_a_number();
+            u32 n = 0;
+            double sum = -0.0;
+            ROLLED
+            for (u32 j = 0; j < query.n_references; ++j) {
+                if (!counts(query, j)) continue;
+                const float distance = distance_to(query, j);
+                sum = sum + double(distance);
+                keep_nearest(row + SUMMARY_HEAD, n_nearest, n, distance);
+                ++n;
+            }
+            row[2] = float(n);
+            if (n == 0) continue;
+            row[0] = float(quotient(sum, double(n)));
+            row[1] = median_of(query, n);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Devices taking matrices from one queue, each as much as its memory holds, two batches at a time:
+//! while one is computed, the next is packed and sent and the last one's results are read.
+
+use super::batch::{Layout, Size};
+use super::device::{Device, Slot};
+use super::matrix::Matrix;
+use super::pack::{Packed, Wanted};
+use crate::{Error, Result};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Of the free memory, what is not planned with: the driver and other programs want some.
+const KEPT_FREE: usize = 10; // one in so many
+/// Batches in hand.
+const IN_HAND: usize = 2;
+/// A launch stays short, even on a small device that also drives a screen.
+const MOST_CELLS: u64 = 50_000_000_000;
+/// A batch is no more than this share of a device's part of the work, so that packing and computing
+/// overlap and no device waits for another's last batch; unless it would be fewer matrices than these.
+const BATCHES_PER_DEVICE: usize = 4;
+const FEW_MATRICES: usize = 16;
+/// Windows are numbered, and samples counted, in 32 bits.
+const MOST_SAMPLES: usize = u32::MAX as usize;
+
+/// How much of each device a call may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Bytes of a device's memory that all who share it may use together; what is free if not given.
+    pub limit_bytes: Option<usize>,
+    /// Processes that share each device.
+    pub sharers: usize,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { limit_bytes: None, sharers: 1 }
+    }
+}
+
+impl Share {
+    /// Bytes for a call on a device with so many free.
+    #[must_use]
+    pub fn budget(&self, free: usize) -> usize {
+        let usable = free - free / KEPT_FREE;
+        usable.min(self.limit_bytes.unwrap_or(usize::MAX)) / self.sharers.max(1)
+    }
+}
+
+/// Matrices that are not taken yet, made as they are taken.
+struct Queue<M> {
+    make: M,
+    next: Mutex<usize>,
+    n_matrices: usize,
+    is_closed: AtomicBool,
+}
+
+impl<'a, M: Fn(usize) -> Matrix<'a> + Sync> Queue<M> {
+    /// The next matrix, unless all are taken or a device has failed.
+    fn take(&self) -> Option<Matrix<'a>> {
+        let index = {
+            let mut next = self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let index = *next;
+            *next += 1;
+            index
+        };
+        (index < self.n_matrices && !self.is_closed.load(Ordering::Relaxed)).then(|| (self.make)(index))
+    }
+}
+
+/// Compute all matrices on these devices; `deliver` gets each with its results, in any order.
+pub(super) fn serve<'a, D: Device>(
+    devices: &[D],
+    share: Share,
+    wanted: Wanted,
+    (n_matrices, make): (usize, impl Fn(usize) -> Matrix<'a> + Sync),
+    deliver: &(impl Fn(&Matrix<'_>, &[f32]) + Sync),
+) -> Result<()> {
+    let queue = Queue { make, next: Mutex::new(0), n_matrices, is_closed: AtomicBool::new(false) };
+    let most_matrices = n_matrices.div_ceil(BATCHES_PER_DEVICE * devices.len().max(1)).max(FEW_MATRICES);
+    let one = |device: &D| {
+        let worker = Worker { device, queue: &queue, wanted, most_matrices, budget: 0, waiting: Vec::new() };
+        let done = worker.run(share, deliver);
+        if done.is_err() {
+            queue.is_closed.store(true, Ordering::Relaxed);
+        }
+        done
+    };
+    if let [device] = devices {
+        return one(device);
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = devices.iter().map(|device| scope.spawn(|| one(device))).collect();
+        let outcomes = threads.into_iter().map(|thread| match thread.join() {
+            Ok(outcome) => outcome,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        outcomes.collect::<Vec<_>>().into_iter().collect()
+    })
+}
+
+/// One device's part of the work.
+struct Worker<'q, 'a, D: Device, M> {
+    device: &'q D,
+    queue: &'q Queue<M>,
+    wanted: Wanted,
+    /// Of a batch.
+    most_matrices: usize,
+    /// Bytes of both batches in hand together.
+    budget: usize,
+    /// Taken from the queue and not computed yet; the last is next.
+    waiting: Vec<Matrix<'a>>,
+}
+
+/// A batch in the works.
+struct InFlight<'a, S> {
+    slot: S,
+    packed: Packed<'a>,
+}
+
+impl<'a, D: Device, M: Fn(usize) -> Matrix<'a> + Sync> Worker<'_, 'a, D, M> {
+    fn run(mut self, share: Share, deliver: &(impl Fn(&Matrix<'_>, &[f32]) + Sync)) -> Result<()> {
+        self.budget = share.budget(self.device.memory()?.free);
+        let mut idle: Option<D::Slot> = None;
+        let mut flying: Option<InFlight<'a, D::Slot>> = None;
+        let mut was_halved = false;
+        while let Some(packed) = self.next_batch() {
+            let n_bytes = packed.layout.n_bytes;
+            if n_bytes > self.budget {
+                let problem =
+                    format!("one position needs {n_bytes} bytes of its memory; {} may be used", self.budget);
+                return Err(Error::DeviceMemory { device: self.device.name().to_owned(), problem });
+            }
+            if n_bytes > self.budget / IN_HAND {
+                // One matrix that is larger than its half: it may have all, alone.
+                idle = None;
+                land(flying.take(), deliver)?;
+            }
+            match self.slot(idle.take(), n_bytes) {
+                Ok(slot) => {
+                    let taken_off = self.start(slot, packed)?;
+                    idle = land(flying.replace(taken_off), deliver)?;
+                }
+                Err(Error::DeviceMemory { .. }) if !was_halved => {
+                    was_halved = true;
+                    self.budget /= 2;
+                    land(flying.take(), deliver)?;
+                    self.waiting.extend(packed.matrices.into_iter().rev());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        land(flying, deliver)?;
+        Ok(())
+    }
+
+    /// As many matrices as half of the budget holds, at least one.
+    fn next_batch(&mut self) -> Option<Packed<'a>> {
+        let mut matrices: Vec<Matrix<'a>> = Vec::new();
+        let mut size = Size::default();
+        while let Some(matrix) = self.waiting.pop().or_else(|| self.queue.take()) {
+            let larger = size.plus(matrix.size);
+            if !matrices.is_empty() && (matrices.len() >= self.most_matrices || !self.fits(&larger)) {
+                self.waiting.push(matrix);
+                break;
+            }
+            size = larger;
+            matrices.push(matrix);
+        }
+        (!matrices.is_empty()).then(|| Packed::new(matrices, self.wanted, self.device.multiprocessors()))
+    }
+
+    fn fits(&self, size: &Size) -> bool {
+        let Wanted { options, finish } = self.wanted;
+        let layout = Layout::new(size, finish.n_numbers(), options, self.device.multiprocessors());
+        layout.n_bytes <= self.budget / IN_HAND && size.cells <= MOST_CELLS && size.samples <= MOST_SAMPLES
+    }
+
+    /// The idle slot if it is large enough, otherwise a larger one.
+    fn slot(&self, idle: Option<D::Slot>, n_bytes: usize) -> Result<D::Slot> {
+        if let Some(slot) = idle.filter(|slot| slot.bytes() >= n_bytes) {
+            return Ok(slot);
+        }
+        // A quarter more, so that the next batches fit too.
+        let roomy = (n_bytes + n_bytes / 4).min(self.budget / IN_HAND).max(n_bytes);
+        self.device.slot(roomy)
+    }
+
+    fn start(&self, mut slot: D::Slot, packed: Packed<'a>) -> Result<InFlight<'a, D::Slot>> {
+        let n_sent = packed.layout.n_sent;
+        packed.write(slot.staging(n_sent)?);
+        let launches = packed.launches(self.device.multiprocessors());
+        slot.start(n_sent, &launches, &packed.layout.batch, packed.results())?;
+        Ok(InFlight { slot, packed })
+    }
+}
+
+/// Wait for a batch, hand out its results, give its slot back.
+fn land<S: Slot>(
+    flying: Option<InFlight<'_, S>>,
+    deliver: &(impl Fn(&Matrix<'_>, &[f32]) + Sync),
+) -> Result<Option<S>> {
+    let Some(InFlight { mut slot, packed }) = flying else { return Ok(None) };
+    packed.deliver(slot.finish()?, deliver);
+    Ok(Some(slot))
+}
