@@ -181,13 +181,6 @@ def test_instruction_set_that_is_not_there_is_refused_with_the_names_there_are(m
         krill.dtw_distance([1.0], [1.0])
 
 
-def test_device_that_is_not_there_is_refused_with_the_reason():
-    with pytest.raises(krill.DeviceError, match="no CUDA backend; devices here: cpu"):
-        krill.dtw_pairwise([[1.0], [2.0]], device="cuda:0")
-    with pytest.raises(krill.DeviceError, match="'tpu' is not known"):
-        krill.dtw_cross([[1.0]], [[2.0]], device="tpu")
-
-
 def test_open_ends_are_refused_where_a_pair_has_no_order():
     with pytest.raises(ValueError, match="use dtw_cross"):
         krill.dtw_pairwise([[1.0], [2.0]], options=DtwOptions(open_end=True))

@@ -89,8 +89,8 @@ def test_deep_positions_have_the_same_landmark_reads_everywhere():
 
 
 def test_gpu_that_is_not_there_is_refused():
-    with pytest.raises(krill.DeviceError, match="no CUDA backend"):
-        distances(pileup_of(np.random.default_rng(5), 4, 1), device="cuda:0")
+    with pytest.raises(krill.DeviceError, match="device cuda:999: "):
+        distances(pileup_of(np.random.default_rng(5), 4, 1), device="cuda:999")
 
 
 def test_shim_tells_the_backend_that_computes():

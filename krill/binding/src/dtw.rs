@@ -4,23 +4,44 @@
 
 use crate::detached::detached;
 use crate::value_error;
+use krill_signal::cuda::{self, Cuda};
+use krill_signal::dtw::gpu::{Gpus, Share};
 use krill_signal::dtw::{self, Cost, Options, Positions, Role, Run};
-use krill_signal::{Isa, Ragged};
+use krill_signal::{Isa, Ragged, Result};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use std::sync::Arc;
+
+/// Numbers of GPUs, bytes of each that may be used, processes that share them.
+type Place = (Vec<i32>, Option<usize>, usize);
 
 /// Which distance, and how it is computed; mirrors `krill.dtw`.
 #[pyclass(frozen, module = "krill._krill")]
 struct DtwSetup {
     options: Options,
     run: Run,
+    place: Option<Place>,
+}
+
+impl DtwSetup {
+    /// Compute on the processor, or on the GPUs that were asked for.
+    fn compute<T>(
+        &self,
+        processor: impl FnOnce() -> Result<T>,
+        gpu: impl FnOnce(Gpus<'_, Arc<Cuda>>) -> Result<T>,
+    ) -> Result<T> {
+        let Some((ordinals, limit_bytes, sharers)) = &self.place else { return processor() };
+        let share = Share { limit_bytes: *limit_bytes, sharers: *sharers };
+        cuda::with_devices(ordinals, |devices| gpu(Gpus { devices, share }))
+    }
 }
 
 #[pymethods]
 impl DtwSetup {
     #[new]
-    fn new(threads: usize, cost: &str, flags: (bool, bool, bool)) -> PyResult<Self> {
+    #[pyo3(signature = (threads, cost, flags, place=None))]
+    fn new(threads: usize, cost: &str, flags: (bool, bool, bool), place: Option<Place>) -> PyResult<Self> {
         let isa = Isa::selected().map_err(value_error)?;
         let cost = match cost {
             "squared" => Cost::Squared,
@@ -31,7 +52,11 @@ impl DtwSetup {
             return Err(PyValueError::new_err("threads must be at least 1"));
         }
         let (normalised, open_start, open_end) = flags;
-        Ok(Self { options: Options { cost, normalised, open_start, open_end }, run: Run { isa, threads } })
+        Ok(Self {
+            options: Options { cost, normalised, open_start, open_end },
+            run: Run { isa, threads },
+            place,
+        })
     }
 }
 
@@ -47,8 +72,13 @@ fn dtw_pairwise<'py>(
     setup: &DtwSetup,
 ) -> PyResult<Floats<'py>> {
     let signals = rows(values.as_slice()?, offsets.as_slice()?)?;
-    let distances =
-        detached(py, || dtw::pairwise(&signals, setup.options, setup.run)).map_err(value_error)?;
+    let work = || {
+        setup.compute(
+            || dtw::pairwise(&signals, setup.options, setup.run),
+            |gpus| gpus.pairwise(&signals, setup.options),
+        )
+    };
+    let distances = detached(py, work).map_err(value_error)?;
     Ok(distances.into_pyarray(py))
 }
 
@@ -61,8 +91,13 @@ fn dtw_cross<'py>(
 ) -> PyResult<Floats<'py>> {
     let queries = rows(a.0.as_slice()?, a.1.as_slice()?)?;
     let candidates = rows(b.0.as_slice()?, b.1.as_slice()?)?;
-    let distances =
-        detached(py, || dtw::cross(&queries, &candidates, setup.options, setup.run)).map_err(value_error)?;
+    let work = || {
+        setup.compute(
+            || dtw::cross(&queries, &candidates, setup.options, setup.run),
+            |gpus| gpus.cross(&queries, &candidates, setup.options),
+        )
+    };
+    let distances = detached(py, work).map_err(value_error)?;
     Ok(distances.into_pyarray(py))
 }
 
@@ -95,7 +130,13 @@ fn dtw_coordinate<'py>(
 ) -> PyResult<Floats<'py>> {
     let positions = positions(&signal, &intervals)?;
     let is_landmark = is_landmark.as_slice()?;
-    let found = detached(py, || dtw::coordinates(positions, is_landmark, setup.run)).map_err(value_error)?;
+    let work = || {
+        setup.compute(
+            || dtw::coordinates(positions, is_landmark, setup.run),
+            |gpus| gpus.coordinates(positions, is_landmark),
+        )
+    };
+    let found = detached(py, work).map_err(value_error)?;
     Ok(found.into_pyarray(py))
 }
 
@@ -114,10 +155,32 @@ fn dtw_summary<'py>(
     let flags = is_query.iter().zip(is_reference).zip(fold);
     let roles: Vec<Role> =
         flags.map(|((&is_query, &is_reference), &fold)| Role { is_query, is_reference, fold }).collect();
-    let found = py
-        .detach(|| dtw::summaries(positions, &roles, n_nearest, setup.options, setup.run))
-        .map_err(value_error)?;
+    let work = || {
+        setup.compute(
+            || dtw::summaries(positions, &roles, n_nearest, setup.options, setup.run),
+            |gpus| gpus.summaries(positions, &roles, n_nearest, setup.options),
+        )
+    };
+    let found = detached(py, work).map_err(value_error)?;
     Ok(found.into_pyarray(py))
+}
+
+/// Number, model, compute capability, free and total bytes, and what is wrong with it.
+type Gpu = (i32, String, (i32, i32), Option<(usize, usize)>, Option<String>);
+
+/// The GPUs of this machine, and why there are none.
+#[pyfunction]
+fn cuda_gpus(py: Python<'_>) -> (Vec<Gpu>, Option<String>) {
+    match py.detach(cuda::probe) {
+        Ok(gpus) => {
+            let row = |gpu: cuda::Gpu| {
+                let memory = gpu.memory.map(|memory| (memory.free, memory.total));
+                (gpu.ordinal, gpu.model, gpu.capability, memory, gpu.problem)
+            };
+            (gpus.into_iter().map(row).collect(), None)
+        }
+        Err(problem) => (Vec::new(), Some(problem)),
+    }
 }
 
 /// Names of the instruction sets of this processor, widest first.
@@ -139,5 +202,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(dtw_coordinate, module)?)?;
     module.add_function(wrap_pyfunction!(dtw_summary, module)?)?;
     module.add_function(wrap_pyfunction!(instruction_sets, module)?)?;
+    module.add_function(wrap_pyfunction!(cuda_gpus, module)?)?;
     Ok(())
 }

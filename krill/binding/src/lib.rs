@@ -18,7 +18,19 @@ use pyo3::prelude::*;
 /// Turn an engine error into the exception the Python layer documents.
 #[expect(clippy::needless_pass_by_value, reason = "passed to Result::map_err")]
 fn value_error(error: krill_signal::Error) -> PyErr {
-    PyValueError::new_err(error.to_string())
+    use krill_signal::Error;
+    let name = match error {
+        Error::Device { .. } => "DeviceError",
+        Error::DeviceMemory { .. } => "DeviceMemoryError",
+        Error::Offsets { .. } | Error::Argument { .. } => return PyValueError::new_err(error.to_string()),
+    };
+    Python::attach(|py| {
+        let class = py.import("krill.errors").and_then(|errors| errors.getattr(name));
+        match class.and_then(|class| class.call1((error.to_string(),))) {
+            Ok(exception) => PyErr::from_value(exception),
+            Err(unfit) => unfit,
+        }
+    })
 }
 
 #[pymodule]

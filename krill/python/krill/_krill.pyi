@@ -20,6 +20,7 @@ __all__ = [
     "__version__",
     "align_batch",
     "available_threads",
+    "cuda_gpus",
     "decode_svb_zd",
     "detached_seconds",
     "dtw_coordinate",
@@ -52,7 +53,13 @@ class PanicException(BaseException):
 
 @final
 class DtwSetup:
-    def __new__(cls, threads: int, cost: str, flags: tuple[bool, bool, bool]) -> DtwSetup: ...
+    def __new__(
+        cls,
+        threads: int,
+        cost: str,
+        flags: tuple[bool, bool, bool],
+        place: tuple[Sequence[int], int | None, int] | None = None,
+    ) -> DtwSetup: ...
 
 def dtw_pairwise(values: _F32, offsets: _I64, setup: DtwSetup) -> _F32: ...
 def dtw_cross(a: tuple[_F32, _I64], b: tuple[_F32, _I64], setup: DtwSetup) -> _F32: ...
@@ -68,6 +75,9 @@ def dtw_summary(
     setup: DtwSetup,
 ) -> _F32: ...
 def instruction_sets() -> list[str]: ...
+def cuda_gpus() -> tuple[
+    list[tuple[int, str, tuple[int, int], tuple[int, int] | None, str | None]], str | None
+]: ...
 def align_batch(
     batch: ReadBatch,
     reference: npt.NDArray[np.uint8],

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from krill import _krill
-from krill.devices import require_device
+from krill.devices import GpuShare, Place, gpu_ordinals
 from krill.ragged import Ragged
 
 F32 = npt.NDArray[np.float32]
@@ -41,8 +41,12 @@ class DtwOptions:
     open_start: bool = False
     open_end: bool = False
 
-    def _setup(self, threads: int) -> _krill.DtwSetup:
-        return _krill.DtwSetup(threads, self.cost, (self.normalised, self.open_start, self.open_end))
+    def _setup(self, threads: int, device: Place) -> _krill.DtwSetup:
+        share = GpuShare(device) if isinstance(device, str) else device
+        ordinals = gpu_ordinals(share.name)
+        place = (ordinals, share.memory_limit, share.sharers) if ordinals else None
+        flags = (self.normalised, self.open_start, self.open_end)
+        return _krill.DtwSetup(threads, self.cost, flags, place)
 
 
 CLOSED = DtwOptions()
@@ -110,7 +114,7 @@ def dtw_distance(a: npt.ArrayLike, b: npt.ArrayLike, *, options: DtwOptions = CL
 
 
 def dtw_pairwise(
-    signals: Signals, *, threads: int = 1, device: str = "cpu", options: DtwOptions = CLOSED
+    signals: Signals, *, threads: int = 1, device: Place = "cpu", options: DtwOptions = CLOSED
 ) -> F32:
     """Return the distances of all pairs of ``n`` signals.
 
@@ -121,7 +125,8 @@ def dtw_pairwise(
     threads
         Cores to use; changes no bit of the result.
     device
-        Name of one of `devices`.
+        Name of one of `devices`, several GPUs as ``cuda:0,1`` or ``cuda:all``, or a `GpuShare`;
+        changes no bit either.
     options
         Which distance; closed at both ends, or it would depend on the order of a pair.
 
@@ -135,15 +140,14 @@ def dtw_pairwise(
     ValueError
         If a signal is empty or has a sample that is not finite; names its index.
     DeviceError
-        If the device cannot be had.
+        If the device cannot be had; `DeviceMemoryError` if its memory is too small.
     """
-    require_device(device)
     _refuse_open_ends(options)
-    return _krill.dtw_pairwise(*_arrays("signals", signals), options._setup(threads))
+    return _krill.dtw_pairwise(*_arrays("signals", signals), options._setup(threads, device))
 
 
 def dtw_cross(
-    a: Signals, b: Signals, *, threads: int = 1, device: str = "cpu", options: DtwOptions = CLOSED
+    a: Signals, b: Signals, *, threads: int = 1, device: Place = "cpu", options: DtwOptions = CLOSED
 ) -> F32:
     """Return the distance of every signal of ``a`` from every signal of ``b``.
 
@@ -164,16 +168,15 @@ def dtw_cross(
     ValueError
         If a signal is empty or has a sample that is not finite; names its index.
     DeviceError
-        If the device cannot be had.
+        If the device cannot be had; `DeviceMemoryError` if its memory is too small.
     """
-    require_device(device)
     left, right = _arrays("a", a), _arrays("b", b)
-    distances = _krill.dtw_cross(left, right, options._setup(threads))
+    distances = _krill.dtw_cross(left, right, options._setup(threads, device))
     return distances.reshape(len(left[1]) - 1, len(right[1]) - 1)
 
 
 def dtw_coordinate(
-    windows: SignalWindows, is_landmark: npt.NDArray[np.bool_], *, threads: int = 1, device: str = "cpu"
+    windows: SignalWindows, is_landmark: npt.NDArray[np.bool_], *, threads: int = 1, device: Place = "cpu"
 ) -> F32:
     """Return where each window lies along the main direction of its position's distances.
 
@@ -197,17 +200,16 @@ def dtw_coordinate(
     ValueError
         If a window is empty, outside the signal, or has a sample that is not finite; names it.
     DeviceError
-        If the device cannot be had.
+        If the device cannot be had; `DeviceMemoryError` if its memory is too small.
 
     Notes
     -----
     First coordinate of classical scaling (Torgerson 1952) of the normalised distances between the
     landmarks; other windows by Gower's (1968) projection.
     """
-    require_device(device)
     mask = np.ascontiguousarray(is_landmark, np.bool_)
     _check_labels("is_landmark", mask, windows)
-    setup = DtwOptions(normalised=True)._setup(threads)
+    setup = DtwOptions(normalised=True)._setup(threads, device)
     return _krill.dtw_coordinate(windows.signal, windows._intervals(), mask, setup)
 
 
@@ -258,7 +260,7 @@ def dtw_summary(
     *,
     n_nearest: int = 5,
     threads: int = 1,
-    device: str = "cpu",
+    device: Place = "cpu",
     options: DtwOptions = CLOSED,
 ) -> DtwSummary:
     """Return what each window's distances to others of its position amount to.
@@ -281,16 +283,19 @@ def dtw_summary(
     ValueError
         If a window is empty, outside the signal, or has a sample that is not finite; names it.
     DeviceError
-        If the device cannot be had.
+        If the device cannot be had; `DeviceMemoryError` if its memory is too small.
     """
-    require_device(device)
     _refuse_open_ends(options)
     flags = [np.ascontiguousarray(x, np.bool_) for x in (roles.is_query, roles.is_reference)]
     fold = np.ascontiguousarray(roles.fold, np.int64)
     for name, labels in (("is_query", flags[0]), ("is_reference", flags[1]), ("fold", fold)):
         _check_labels(name, labels, windows)
     rows = _krill.dtw_summary(
-        windows.signal, windows._intervals(), (flags[0], flags[1], fold), n_nearest, options._setup(threads)
+        windows.signal,
+        windows._intervals(),
+        (flags[0], flags[1], fold),
+        n_nearest,
+        options._setup(threads, device),
     ).reshape(len(windows), 3 + n_nearest)
     count = np.nan_to_num(rows[:, 2]).astype(np.int32)
     return DtwSummary(rows[:, 0].copy(), rows[:, 1].copy(), count, rows[:, 3:].copy())
