@@ -13,6 +13,7 @@ COMMANDS = {
     "merge": "finish a run whose shards are done",
     "aggregate": "call again, with other settings, from the arrays a run kept",
     "train": "fit the HMM to labelled sites or reads",
+    "panel": "place control samples once, for many runs",
     "check": "check input files and count the reads that meet",
     "eventalign": "place signal on the reference: an event table as f5c writes it",
     "simulate": "make a native/control pair with known modifications",

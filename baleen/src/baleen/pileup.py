@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -105,6 +105,58 @@ def place_batch(batch: ReadBatch, alignments: Alignments, padding: int) -> Place
         level_stdv_pa=alignments.level_stdv,
         confidence=alignments.confidence,
     )
+
+
+def join_placed(parts: Sequence[PlacedReads], statuses: Sequence[U8]) -> tuple[PlacedReads, U8]:
+    """Return batches one after another, and the status of every read; ``statuses`` one per batch."""
+    first_read = np.cumsum([0, *map(len, statuses)])
+    first_sample = np.cumsum([0, *(len(part.signal) for part in parts)])
+    shift = {"read": first_read, **dict.fromkeys(_INTERVALS, first_sample)}
+    columns = {}
+    for item in fields(PlacedReads):
+        pieces = [getattr(part, item.name) for part in parts]
+        if item.name in shift:
+            pieces = [piece + shift[item.name][i] for i, piece in enumerate(pieces)]
+        dtype = _DTYPES.get(item.name, np.float32)
+        columns[item.name] = np.concatenate([np.zeros(0, dtype), *pieces]).astype(dtype)
+    status = np.concatenate([np.zeros(0, np.uint8), *statuses]).astype(np.uint8)
+    return PlacedReads(**columns), status
+
+
+def choose_placed(placed: PlacedReads, chosen: I64) -> PlacedReads:
+    """Return some reads of a batch, in this order, as if they had been placed as a batch.
+
+    Parameters
+    ----------
+    placed
+        Rows by read, as `place_batch` makes them.
+    chosen
+        Rows of reads, int64.
+    """
+    start, end = (np.searchsorted(placed.read, chosen, side=side) for side in ("left", "right"))
+    counts = end - start
+    rows = np.repeat(start - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+    signal, shift = [np.zeros(0, np.float32)], np.zeros(len(chosen), np.int64)
+    used = 0
+    for i in np.flatnonzero(counts):
+        of_read = slice(start[i], end[i])
+        first, last = int(placed.base_start[of_read].min()), int(placed.base_end[of_read].max())
+        signal.append(placed.signal[first:last])
+        shift[i] = used - first
+        used += last - first
+    moved = np.repeat(shift, counts)
+    names = [item.name for item in fields(PlacedReads) if item.name not in {"signal", "read"}]
+    columns = {name: getattr(placed, name)[rows] for name in names}
+    columns.update({name: columns[name] + moved for name in _INTERVALS})
+    read = np.repeat(np.arange(len(chosen), dtype=np.int32), counts)
+    return PlacedReads(signal=np.concatenate(signal), read=read, **columns)
+
+
+_INTERVALS = ("base_start", "base_end", "window_start", "window_end")
+_DTYPES = {
+    **dict.fromkeys(("read", "position", "dwell_samples"), np.int32),
+    **dict.fromkeys(_INTERVALS, np.int64),
+}
 
 
 def place_levels(levels: ReadLevels) -> PlacedReads:

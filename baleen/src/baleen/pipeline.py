@@ -36,6 +36,7 @@ from baleen.manifest import (
     setting_parameters,
 )
 from baleen.outputs.slices import Slice, slice_path
+from baleen.panel_files import check_chemistry, panel_samples
 from baleen.plan import PLAN_NAME, Group, Plan, shard_groups
 from baleen.scorers import load_scorers
 from baleen.worker import EVIDENCE, Job, read_hmm, score_group
@@ -60,6 +61,8 @@ class RunRequest:
         Go on with, or replace, what the folder holds.
     may_index
         Make missing BAM indices.
+    control_panel
+        Folder of a control panel whose samples join the others.
     shard
         ``(i, n)``: score the i-th of n shares of the contigs alone, for `merge` to finish.
     """
@@ -72,6 +75,7 @@ class RunRequest:
     is_forced: bool = False
     may_index: bool = False
     shard: tuple[int, int] | None = None
+    control_panel: Path | None = None
 
 
 def run(request: RunRequest) -> RunSummary | None:
@@ -143,7 +147,11 @@ def _open(request: RunRequest) -> tuple[Config, RunInputs]:
     config = replace(request.config, run=replace(request.config.run, device=resolve_device(request.config)))
     load_scorers(config.calling)
     read_hmm(config.calling.hmm_params)  # a wrong file must not come to light after the scoring
-    inputs = open_run(request.samples, request.reference, config, index_bams=request.may_index)
+    samples = request.samples
+    if request.control_panel is not None:
+        samples = (*samples, *panel_samples(request.control_panel, request.reference, config))
+    inputs = open_run(samples, request.reference, config, index_bams=request.may_index)
+    check_chemistry(inputs.samples, inputs.chemistry)
     config = replace(config, calling=_settled(config.calling, inputs))
     for line in inputs.funnel_lines():
         LOG.info("%s", line)

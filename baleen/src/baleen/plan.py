@@ -122,6 +122,7 @@ def _sample(data: Mapping[str, Any]) -> SampleFiles:
         eventalign=table,
         eventalign_summary=summary,
         group=data["group"],
+        panel=data["panel"] and Path(data["panel"]),
         reads=paths["reads"],
     )
 

@@ -24,6 +24,7 @@ from baleen.event_levels import EventBatch, read_levels
 from baleen.inputs import ContigTask, ReadSource, read_basecaller_mods, read_contig, read_reference
 from baleen.outputs.mod_bam import ReadCall, SampleBam, modified_bases, write_mod_bam
 from baleen.outputs.slices import Arrays, Slice, slice_path, write_slice
+from baleen.panel_files import placed_reads
 from baleen.pileup import (
     PlacedReads,
     build_pileup,
@@ -134,7 +135,7 @@ def score_group(job: Job, group: Group) -> GroupOutcome:
 
 
 @dataclass(frozen=True)
-class _Batch:
+class PlacedBatch:
     """What is kept of a batch of reads: its signal is dropped, so that memory holds it once."""
 
     sample: int
@@ -151,8 +152,8 @@ def score_contig(task: ContigTask, job: Job, clock: Clock) -> tuple[list[Evidenc
     config = job.config
     with clock.stage("reading"):
         reference = read_reference(task, job.source)
-        place = partial(_place, job, reference)
-        batches = list(clock.each(place, read_contig(task, job.source, config), "eventalign"))
+        place_one = partial(place, job, reference)
+        batches = list(clock.each(place_one, read_contig(task, job.source, config), "eventalign"))
     with clock.stage("pileup"):
         reads = _index(batches, job)
         errors = error_pileup([batch.reads for batch in batches], reference, reads)
@@ -195,22 +196,27 @@ def _by_condition(
         yield *of_signal, keep_errors(errors, keep)
 
 
-def _place(job: Job, reference: U8, numbered: tuple[int, ReadBatch]) -> _Batch:
+def place(job: Job, reference: U8, numbered: tuple[int, ReadBatch]) -> PlacedBatch:
     """Find where the signal of a batch of reads lies on the reference."""
     sample, batch = numbered
     if not job.config.calling.signal:
-        return _Batch(sample, batch, np.zeros(0, np.uint8), None)
+        return PlacedBatch(sample, batch, np.zeros(0, np.uint8), None)
+    panel = job.source.samples[sample].panel
+    if panel is not None:
+        name = job.source.samples[sample].name
+        placed, status = placed_reads(panel, name, batch.contig, batch.read_ids)
+        return PlacedBatch(sample, batch, status, placed)
     if isinstance(batch, EventBatch):
         levels = read_levels(batch, reference, *_model(job))
-        return _Batch(sample, _without_events(batch), levels.status, place_levels(levels))
+        return PlacedBatch(sample, _without_events(batch), levels.status, place_levels(levels))
     model, _ = _model(job)
     pileup = job.config.pileup
     alignments = krill.align(batch, reference, model, mode=pileup.align_mode, moves=pileup.moves)
     placed = place_batch(batch, alignments, job.config.pileup.padding)
-    return _Batch(sample, _without_signal(batch), alignments.status, placed)
+    return PlacedBatch(sample, _without_signal(batch), alignments.status, placed)
 
 
-def _index(batches: Sequence[_Batch], job: Job) -> ReadIndex:
+def _index(batches: Sequence[PlacedBatch], job: Job) -> ReadIndex:
     samples = job.source.samples
     rows = [(batch.reads.read_ids, batch.sample, samples[batch.sample].is_native) for batch in batches]
     index = index_reads(rows, tuple(sample.name for sample in samples), job.config.reads.seed)

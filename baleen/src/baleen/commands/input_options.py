@@ -47,6 +47,50 @@ def input_options(function: F) -> F:
     return function
 
 
+_PANEL_KINDS = ("bam", "fastq", "blow5", "pod5")
+
+
+def control_options(function: F) -> F:
+    """Add the options for files of control samples alone."""
+    index_help = "Index BAM files that have no index."
+    function = click.option("--index", "may_index", is_flag=True, help=index_help)(function)
+    ref_help = "Reference FASTA the BAMs were made with."
+    function = click.option("--ref", "reference", type=_FILE, required=True, help=ref_help)(function)
+    sheet_help = "Table of samples, as for `baleen run`; its controls are taken."
+    function = click.option("--samples", "sheet", type=_FILE, help=sheet_help)(function)
+    for kind in reversed(_PANEL_KINDS):
+        help_text = f"Control {_KINDS[kind]}; may be repeated."
+        function = click.option(f"--ivt-{kind}", type=_FILE, multiple=True, help=help_text)(function)
+    return function
+
+
+def given_controls(given: Mapping[str, Any]) -> "tuple[SampleFiles, ...]":
+    """Return the control samples that the options of `control_options` name.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or files are given both ways.
+    """
+    from baleen.errors import UsageError
+    from baleen.inputs import SampleFiles, read_sheet
+
+    flags = [f"--ivt-{kind}" for kind in _PANEL_KINDS if given[f"ivt_{kind}"]]
+    if given["sheet"] is not None and flags:
+        message = f"--samples: excludes {flags[0]}"
+        raise UsageError(message)
+    if given["sheet"] is not None:
+        found = tuple(sample for sample in read_sheet(given["sheet"]) if not sample.is_native)
+    else:
+        signal = given["ivt_blow5"] + given["ivt_pod5"]
+        files = {"bam": given["ivt_bam"], "signal": signal, "fastq": given["ivt_fastq"]}
+        found = (SampleFiles(name="ivt", is_native=False, **files),) if any(files.values()) else ()
+    if not found:
+        message = "no control sample is given"
+        raise UsageError(message, hint="--ivt-bam FILE --ivt-blow5 FILE, or --samples SHEET")
+    return found
+
+
 def output_option(function: F) -> F:
     """Add ``-o``."""
     kind = click.Path(path_type=Path, file_okay=False)

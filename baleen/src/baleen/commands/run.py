@@ -1,5 +1,6 @@
 """`baleen run`: native against control, from files to calls."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 @click.command("run", short_help="call modifications: native against control")
 @input_options
 @output_option
+@click.option(
+    "--control-panel",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of `baleen panel build`, in place of (or beside) control files.",
+)
 @click.option("--no-subsample", is_flag=True, help="Use all reads; the same as --subsample-n 0.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--force", is_flag=True, help="Replace the results in the output folder.")
@@ -41,6 +47,7 @@ def command(**given: Any) -> None:
     given["device"] = requested_device(given["cuda"], no_cuda=given["no_cuda"])
     request = RunRequest(
         samples=given_samples(given),
+        control_panel=given["control_panel"],
         reference=given["reference"],
         output_dir=given["output_dir"],
         config=Config.from_settings(given),

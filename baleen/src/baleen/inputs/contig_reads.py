@@ -153,6 +153,31 @@ def _event_table(source: ReadSource, sample: int) -> EventTable | None:
     return None if path is None else _files().get(path, EventTable)
 
 
+def copy_records(source: ReadSource, file: tuple[int, int], path: Path) -> None:
+    """Write the records of one BAM of a sample that are in the reads table, as they are.
+
+    Parameters
+    ----------
+    source
+        Where the tables lie.
+    file
+        Number of the sample and of its BAM.
+    path
+        BAM to write, in the order of the original.
+    """
+    table = np.load(source.table, mmap_mode="r", allow_pickle=False)
+    rows = table[(table["sample"] == file[0]) & (table["bam_file"] == file[1])]
+    original = source.samples[file[0]].bam[file[1]]
+    bam = BamFile(original)
+    with (
+        pysam.AlignmentFile(str(original), "rb") as template,
+        pysam.AlignmentFile(str(path), "wb", header=template.header) as out,
+    ):
+        for record in bam.reads(map(int, np.sort(rows["bam_offset"]))):
+            out.write(record)
+    bam.close()
+
+
 def _stored_signal(row: np.void, source: ReadSource) -> SignalRecord | None:
     if row["signal_file"] == NO_FILE:
         return None

@@ -93,6 +93,7 @@ class RunInputs:
             tables = tuple(filter(None, [sample.eventalign, sample.eventalign_summary]))
             kinds = {"BAM": sample.bam, "signal": sample.signal, "FASTQ": sample.fastq, "eventalign": tables}
             kinds["reads"] = sample.reads
+            kinds["panel"] = tuple(filter(None, [sample.panel]))
             for kind, paths in kinds.items():
                 for number, path in enumerate(paths, start=1):
                     found[f"{owner}, {kind} file {number}"] = path
@@ -143,9 +144,19 @@ def open_sample(
 
     Parameters and errors are those of `open_run`.
     """
-    met = _meet([sample], reference, config, index_bams=index_bams)
+    return open_samples([sample], reference, config, index_bams=index_bams)
+
+
+def open_samples(
+    samples: Sequence[SampleFiles], reference: Path, config: Config, *, index_bams: bool = False
+) -> RunInputs:
+    """Check the files of samples of one condition; every contig with a usable read is kept.
+
+    Parameters and errors are those of `open_run`.
+    """
+    met = _meet(samples, reference, config, index_bams=index_bams)
     names = list(met.reference.lengths_bp)
-    n_reads, _ = met.reads[0].counts(len(names))
+    n_reads = np.sum([reads.counts(len(names))[0] for reads in met.reads], axis=0)
     return _planned(met, {names[i]: None for i in np.flatnonzero(n_reads).tolist()}, config)
 
 

@@ -32,6 +32,8 @@ class SampleFiles:
         Event table to use instead of raw signal; what names its reads, where it has numbers alone.
     group
         Name of the native condition, where there are several; empty = the only one.
+    panel
+        Manifest of the control panel that holds the sample's placed signal.
     reads
         FASTQ or unaligned BAM in place of ``bam``: they are aligned before the run.
     """
@@ -44,6 +46,7 @@ class SampleFiles:
     eventalign: Path | None = None
     eventalign_summary: Path | None = None
     group: str = ""
+    panel: Path | None = None
     reads: tuple[Path, ...] = ()
 
     @property
@@ -157,7 +160,7 @@ def resolve(samples: Sequence[SampleFiles], *, needs_signal: bool) -> tuple[Samp
             )
         signal = tuple(_signal_files(sample.signal)) if needs_signal else ()
         _check_tables(sample, samples[0])
-        if needs_signal and not signal and sample.eventalign is None:
+        if needs_signal and not signal and sample.eventalign is None and sample.panel is None:
             message = f"sample {sample.name} has no raw signal"
             hint = "--native-blow5, --native-pod5 (--ivt-...), or --no-signal to call from alignments alone"
             raise UsageError(message, hint=hint)
