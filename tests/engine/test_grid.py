@@ -13,6 +13,7 @@ GRID = Grid(
     shares=(0.0, 0.1, 0.5, 0.97),
     first_prior=(0.0, 1.0, 1.0, 2.0),
     second_prior=(0.8, 0.1, 0.08, 0.02),
+    shift_spread=0.3,
 )
 
 
@@ -33,7 +34,7 @@ def definition(values, precision, is_first, center, center_sd):
         f0 = (1 - GRID.outlier_share) * normal(values - m, 1 / precision) + outlier
         for a in GRID.shifts:
             f1 = (1 - GRID.outlier_share) * normal(
-                values - m - a, GRID.shifted_variance / precision
+                values - m - a, GRID.shifted_variance / precision + (GRID.shift_spread * a) ** 2
             ) + outlier
             r = f1 / f0
             first = np.array([np.log1p(s * (r[is_first] - 1)).sum() for s in GRID.shares])

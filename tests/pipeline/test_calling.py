@@ -160,13 +160,23 @@ def test_a_run_model_survives_json():
 
 @pytest.mark.parametrize(
     ("n_native", "n_control", "reason"),
-    [(30, 0, "NO_CONTROL"), (0, 30, "NO_NATIVE"), (30, 2, "FEW_READS"), (3, 30, "FEW_READS")],
+    [(30, 0, "NO_CONTROL"), (0, 30, "NO_NATIVE"), (30, 1, "FEW_READS"), (1, 30, "FEW_READS")],
 )
 def test_positions_without_enough_reads_say_why(n_native, n_control, reason):
     _, (sites,) = call(calling.score_contig(signal_pileup(n_native, n_control), None, None, CONFIG, 1))
     assert set(sites["filter"]) == {reason}
     assert np.isnan(sites["padj"]).all()
     assert not sites["is_peak"].any()
+
+
+def test_two_reads_of_each_condition_are_tested():
+    """The spread of their levels comes from the k-mer's other positions."""
+    reads, sites = call(calling.score_contig(signal_pileup(2, 2), None, None, CONFIG, 1))
+    (sites,), (reads,) = sites, reads
+    assert set(sites["filter"]) == {"PASS"}
+    for column in ("pvalue", "padj", "mod_ratio", "ci_low", "ci_high", "mean_p_mod"):
+        assert np.isfinite(sites[column]).all(), column
+    assert np.isfinite(reads.p_mod).all()
 
 
 def test_identical_reads_give_finite_calls():

@@ -155,7 +155,8 @@ def test_aggregate_with_fewer_channels_equals_a_run_with_these(
     for name, tolerance in (("signal_statistic", 0.05), ("mod_ratio", 0.01)):
         np.testing.assert_allclose(again[name][rows_again], run[name][rows], atol=tolerance, err_msg=name)
     p, p_again = run["pvalue"][rows], again["pvalue"][rows_again]
-    np.testing.assert_allclose(np.log10(p_again), np.log10(p), atol=0.1)
+    # far out the tail is extrapolated, so a difference grows with the logarithm itself
+    np.testing.assert_allclose(np.log10(p_again), np.log10(p), atol=0.1, rtol=0.05)
 
 
 def test_aggregate_refuses_channels_that_were_not_measured(

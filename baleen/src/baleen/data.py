@@ -274,7 +274,7 @@ SITE_COLUMNS: tuple[Column, ...] = (
         "",
         "evidence of all channels in use",
     ),
-    Column("score", "float32", "", "statistic + 2 ln position_posterior: ranks exact bases"),
+    Column("score", "float32", "", "statistic + 4 ln position_posterior by signal: ranks exact bases"),
     Column("signal_statistic", "float32", "", "ln evidence for differing shares of shifted reads, by signal"),
     Column("signal_z", "float32", "", "normal score of the signal test"),
     Column("shift_pa", "float32", "pA", "level shift of a modified read"),

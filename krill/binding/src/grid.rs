@@ -35,12 +35,12 @@ fn mixture_evidence<'py>(
     center: PyReadonlyArray1<'py, f32>,
     center_sd: PyReadonlyArray1<'py, f32>,
     axes: Axes<'py>,
-    shape: (f32, f32, f32, f32),
+    shape: (f32, f32, f32, f32, f32),
     details: bool,
     threads: usize,
 ) -> PyResult<Outputs<'py>> {
     let (shifts, shares, first_prior, second_prior, center_steps) = axes;
-    let (outlier_share, outlier_sd, shifted_variance, temper) = shape;
+    let (outlier_share, outlier_sd, shifted_variance, shift_spread, temper) = shape;
     let grid = Grid {
         shifts: shifts.as_slice()?.to_vec(),
         shares: shares.as_slice()?.to_vec(),
@@ -50,6 +50,7 @@ fn mixture_evidence<'py>(
         outlier_share,
         outlier_sd,
         shifted_variance,
+        shift_spread,
         temper,
     };
     let (center, center_sd) = (center.as_slice()?, center_sd.as_slice()?);

@@ -103,7 +103,7 @@ def mixture_evidence(
     center: _F32,
     center_sd: _F32,
     axes: tuple[_F32, _F32, _F32, _F32, _F32],
-    shape: tuple[float, float, float, float],
+    shape: tuple[float, float, float, float, float],
     details: bool,
     threads: int,
 ) -> tuple[npt.NDArray[np.float64], _F32, _F32, _F32, _F32]: ...

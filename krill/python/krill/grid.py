@@ -28,6 +28,8 @@ class Grid:
         Share of outliers in either component, and their relative standard deviation.
     shifted_variance
         Variance of the shifted component relative to the measurement's own.
+    shift_spread
+        Standard deviation of the shift between measurements, relative to the shift.
     temper
         Exponent of the likelihood in ``MixtureEvidence.share_tempered``.
     """
@@ -40,6 +42,7 @@ class Grid:
     outlier_share: float = 0.02
     outlier_sd: float = 4.0
     shifted_variance: float = 1.3
+    shift_spread: float = 0.0
     temper: float = 0.3
 
 
@@ -117,7 +120,7 @@ def mixture_evidence(  # noqa: PLR0913  # flat arrays at the native edge
         mean,
         sd,
         _axes(grid),
-        (grid.outlier_share, grid.outlier_sd, grid.shifted_variance, grid.temper),
+        (grid.outlier_share, grid.outlier_sd, grid.shifted_variance, grid.shift_spread, grid.temper),
         details,
         threads,
     )

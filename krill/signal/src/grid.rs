@@ -29,6 +29,8 @@ pub struct Grid {
     pub outlier_sd: f32,
     /// Variance of the shifted component, relative to the measurement's own.
     pub shifted_variance: f32,
+    /// Standard deviation of the shift between measurements, relative to the shift.
+    pub shift_spread: f32,
     /// Exponent of the likelihood in the tempered posterior.
     pub temper: f32,
 }
@@ -125,6 +127,32 @@ struct Group {
     density: Vec<f32>,
     excess: Vec<f32>,
     work: Vec<f32>,
+    shifted: Vec<Shifted>, // one per shift of the grid
+}
+
+/// The shifted normal of each measurement: its height, and the factor of the squared deviation in
+/// its exponent. Neither depends on the center.
+#[derive(Debug)]
+struct Shifted {
+    height: Vec<f32>,
+    width: Vec<f32>,
+}
+
+impl Shifted {
+    /// The shift itself varies between measurements, in proportion to its size.
+    #[inline(always)]
+    fn new(shift: f32, roots: &[f32], grid: &Grid) -> Self {
+        let (mut height, mut width) = (vec![0.0; roots.len()], vec![0.0; roots.len()]);
+        let inlier = 1.0 - grid.outlier_share;
+        let spread = grid.shift_spread * shift;
+        for i in 0..roots.len() {
+            let deviation = spread * roots[i];
+            let variance = grid.shifted_variance + deviation * deviation;
+            height[i] = inlier / variance.sqrt();
+            width[i] = -0.5 / variance;
+        }
+        Self { height, width }
+    }
 }
 
 impl Group {
@@ -153,18 +181,18 @@ impl Group {
         ln_product(&mut self.work)
     }
 
-    /// Fill `excess` with the density ratio of shifted to unshifted, minus 1.
+    /// Fill `excess` with the density ratio of shifted to unshifted, minus 1, for shift `index`.
     #[inline(always)]
-    fn shift(&mut self, shift: f32, grid: &Grid) {
-        let inlier = (1.0 - grid.outlier_share) / grid.shifted_variance.sqrt();
-        let width = -0.5 / grid.shifted_variance;
+    fn shift(&mut self, index: usize, grid: &Grid) {
+        let shift = grid.shifts[index];
         let padded = self.values.len();
+        let (height, width) = (&self.shifted[index].height[..padded], &self.shifted[index].width[..padded]);
         let (standard, roots) = (&self.standard[..padded], &self.roots[..padded]);
         let (outlier, density) = (&self.outlier[..padded], &self.density[..padded]);
         let excess = &mut self.excess[..padded];
         for i in 0..padded {
             let u = standard[i] - shift * roots[i];
-            excess[i] = (inlier * exp(width * u * u) + outlier[i]) / density[i] - 1.0;
+            excess[i] = (height[i] * exp(width[i] * u * u) + outlier[i]) / density[i] - 1.0;
         }
         self.excess[self.n..].fill(0.0); // padding multiplies by 1
     }
@@ -219,13 +247,16 @@ fn row(
     members: Option<&mut [f32]>,
 ) -> RowEvidence {
     let (mut first, mut second) = (data.group(row, true), data.group(row, false));
+    for group in [&mut first, &mut second] {
+        group.shifted = grid.shifts.iter().map(|&shift| Shifted::new(shift, &group.roots, grid)).collect();
+    }
     let mut cells = Cells { first: vec![], second: vec![], outer: vec![] };
     let place = |step: f32| center + step * center_sd;
     for &step in &grid.center_steps {
         let likelihood = first.center(place(step), grid);
         second.center(place(step), grid);
         cells.outer.push(likelihood - 0.5 * f64::from(step * step));
-        for &shift in &grid.shifts {
+        for shift in 0..grid.shifts.len() {
             first.shift(shift, grid);
             second.shift(shift, grid);
             first.push_gains(&grid.shares, &mut cells.first);
@@ -240,7 +271,7 @@ fn row(
         for &step in &grid.center_steps {
             first.center(place(step), grid);
             second.center(place(step), grid);
-            for &shift in &grid.shifts {
+            for shift in 0..grid.shifts.len() {
                 let near: Vec<_> = cell.by_ref().take(grid.shares.len()).collect();
                 if near.iter().all(|w| w.0 + w.1 < NEGLIGIBLE) {
                     continue;

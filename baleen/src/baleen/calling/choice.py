@@ -53,7 +53,7 @@ def _only(evidence: Evidence, candidates: npt.NDArray[np.int64]) -> Evidence:
 
 def _without_signal(evidence: Evidence) -> Evidence:
     missing = np.full(len(evidence.position), np.nan, np.float32)
-    names = ("share", "share_low", "share_high", "shift_pa", "level_difference", "gain")
+    names = ("share", "share_low", "share_high", "shift_pa", "level_difference")
     rows = np.repeat(np.arange(len(evidence.position)), np.diff(evidence.pair_offsets))
     said = evidence.is_called
     native = said & evidence.reads.is_native[evidence.read]
@@ -66,6 +66,7 @@ def _without_signal(evidence: Evidence) -> Evidence:
         statistic=evidence.statistic[:0],
         null_statistic=np.zeros((0, 0), np.float32),
         null_depth=np.zeros(0, np.int32),
+        gain=np.full_like(evidence.gain, np.nan),
         p_signal=np.full(len(evidence.read), np.nan, np.float32),
         sample_mean=evidence.sample_mean[-1:],
         sample_precision=evidence.sample_precision[-1:],

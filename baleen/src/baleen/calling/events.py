@@ -21,7 +21,7 @@ SMEAR = 2
 CANDIDATE_P = 0.05
 """Positions above it are never events."""
 
-LEAST_POSTERIOR = 0.05
+LEAST_POSTERIOR = 0.2
 """Below it a position is the shoulder of an event nearby."""
 
 

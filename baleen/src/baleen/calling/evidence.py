@@ -10,8 +10,11 @@ import numpy.typing as npt
 
 from baleen.data import F32, I32, I64, U8, Bool, ReadIndex, check
 
-VERSION = 4
+VERSION = 5
 """Changes when the arrays change, so that saved slices of another version are refused."""
+
+N_PLACES = 7
+"""Positions whose gains are compared: 3 before a position to 3 after."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,9 @@ class Evidence:
         Shift of a modified read at the footprint's peak, picoampere; mean native minus mean
         control level in control standard deviations; float32, shape ``(p,)``.
     gain
-        ln likelihood gained by a plain mixture, comparable between neighbours, float32.
+        ln likelihood gained by a plain mixture 3 positions before to 3 positions after, what other
+        events explain taken off: comparable between neighbours, float32, shape ``(p, 7)``; -inf =
+        another event sits there, NaN = not tested.
     error_z
         Normal score of the error test, positive = more errors in native; NaN = not tested.
     error_native, error_control
@@ -90,7 +95,7 @@ class Evidence:
     reads: ReadIndex
 
     _PER_POSITION = (
-        "share", "share_low", "share_high", "shift_pa", "level_difference", "gain",
+        "share", "share_low", "share_high", "shift_pa", "level_difference",
         "error_z", "error_native", "error_control", "error_share",
     )  # fmt: skip
 
@@ -100,6 +105,7 @@ class Evidence:
             check(name, getattr(self, name), np.int32, (p,))
         for name in self._PER_POSITION:
             check(name, getattr(self, name), np.float32, (p,))
+        check("gain", self.gain, np.float32, (p, N_PLACES))
         check("statistic", self.statistic, np.float64, (len(self.candidates), p))
         m = len(self.null_depth)
         check("null_statistic", self.null_statistic, np.float32, (len(self.statistic), m))

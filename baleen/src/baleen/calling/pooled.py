@@ -9,7 +9,7 @@ import numpy.typing as npt
 from baleen.calling.counts import Axis, Counts
 from baleen.data import I64
 
-DEPTH_EDGES = (6, 9, 13, 19)
+DEPTH_EDGES = (4, 6, 9, 13, 19)
 """Null values are pooled between positions whose smaller number of reads lies between these."""
 
 MIN_NULL_VALUES = 300

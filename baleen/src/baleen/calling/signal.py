@@ -7,19 +7,19 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from baleen.calling import channels, footprint, mixture, null
+from baleen.calling import channels, footprint, mixture, neighbours, null
 from baleen.calling.channels import Frame, Table
 from baleen.calling.replicates import SampleMeans, shift_means
 from baleen.config import CallingConfig
 from baleen.crew import Each
 from baleen.data import F32, I32, Bool, Distances, SignalPileup
-from krill.grid import MixtureEvidence
 
 MAX_NULL_VALUES = 4000
 """Null values of a contig: relabellings of long contigs score a random part of the positions."""
 
-MIN_READS = 4
-"""Reads of either label that a position needs to be tested."""
+MIN_READS = 2
+"""Reads of either label that a position needs to be tested: a k-mer's other positions know its
+spread, and the null of shallow positions is their own."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class SignalScores:
             share_high=missing,
             shift_pa=missing,
             level_difference=missing,
-            gain=missing,
+            gain=np.full((shape[0], len(neighbours.PLACES)), np.nan, np.float32),
             p_mod=np.full(shape, np.nan, np.float32),
         )
 
@@ -103,7 +103,10 @@ def score_signal(
     further = [_shifts(one, level, is_native) for one in others]
     statistic = np.stack([observed.log_ratio, *(_statistic(one, is_native, rows) for one in further)])
     samples = tuple(shift_means(one.value, one.precision, pileup.reads) for one in (shifts, *further))
-    scores = _Scores(rows, observed, gain, statistic, list(nulls), samples)
+    untangled = neighbours.untangle(
+        level, shifts, footprint.DEFAULT, is_native, neighbours.Scored(rows, observed, gain)
+    )
+    scores = _Scores(rows, untangled, statistic, list(nulls), samples)
     signal = _assemble(shifts, _difference(level, is_native), is_native, scores)
     return replace(signal, candidates=tuple(names))
 
@@ -112,8 +115,7 @@ class _Scores(NamedTuple):
     """What was computed of the tested rows, and per relabelling the null values with their depths."""
 
     rows: npt.NDArray[np.int64]
-    observed: MixtureEvidence
-    gain: F32
+    observed: neighbours.Untangled
     statistic: npt.NDArray[np.float64]
     nulls: list[tuple[F32, I32]]
     samples: tuple[SampleMeans, ...]
@@ -171,7 +173,7 @@ def _tested_rows(shifts: footprint.Shifts, is_native: Bool) -> tuple[npt.NDArray
 
 
 def _assemble(shifts: footprint.Shifts, difference: F32, is_native: Bool, scores: _Scores) -> SignalScores:
-    rows, observed = scores.rows, scores.observed
+    rows, observed = scores.rows, scores.observed.evidence
     p = len(shifts.value)
     present = shifts.precision > 0
     tested = np.zeros(p, np.bool_)
@@ -197,9 +199,9 @@ def _assemble(shifts: footprint.Shifts, difference: F32, is_native: Bool, scores
         share=spread(mixture.share_mean(observed.share)),
         share_low=spread(low),
         share_high=spread(high),
-        shift_pa=spread(observed.shift @ np.asarray(mixture.GRID.shifts, np.float32)),
+        shift_pa=spread(mixture.shift_mean(observed.shift)),
         level_difference=spread(difference[rows]),
-        gain=spread(scores.gain),
+        gain=scores.observed.gain,
         p_mod=members,
         samples=scores.samples,
     )

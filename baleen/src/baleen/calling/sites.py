@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from baleen.calling import pooled
+from baleen.calling import basecalls, pooled
 from baleen.calling.evidence import Evidence
 from baleen.calling.hmm import DEFAULT_HMM, HmmParameters
 from baleen.calling.model import RunModel, score_errors, score_signal
+from baleen.calling.neighbours import PLACES, SHARPNESS
 from baleen.calling.replicates import channel_inflation, moderate_errors
 from baleen.calling.shares import PairRatios, pair_ratios, read_probabilities, site_shares
 from baleen.calling.summary import N_HALVES, half, smaller_depth, statistic_of
@@ -18,9 +19,6 @@ from baleen.data import F32, I32, Bool, ReadCalls, SiteCalls
 
 SIGNIFICANT = 0.05
 """padj below which a position belongs to an event."""
-
-REACH = 3
-"""An event's evidence spreads over this many positions on either side."""
 
 MIN_SHARE = 0.005
 """Least share of positions near events that read probabilities reckon with."""
@@ -70,7 +68,7 @@ def call_contig(
     over = np.bincount(row[native], p_mod[native] >= config.mod_threshold, len(tested)) / n
     by_signal = position_posterior(evidence, uses_signal=uses_signal, uses_errors=False)
     posterior = position_posterior(evidence, uses_signal=uses_signal, uses_errors=uses_errors)
-    score = test.statistic + 2 * np.log(np.maximum(by_signal, 1e-30))
+    score = test.statistic + 4 * np.log(np.maximum(by_signal, 1e-30))
     none = np.full(len(tested), np.nan)
     has_signal = ~np.isnan(test.signal_z)
 
@@ -168,23 +166,27 @@ def around(
 def position_posterior(
     evidence: Evidence, *, uses_signal: bool, uses_errors: bool
 ) -> npt.NDArray[np.float64]:
-    """Return the probability that an event at each position sits there, not up to REACH away.
+    """Return the probability that an event at each position sits there, not up to 3 away.
 
-    The gains of neighbours are compared: the signal's log likelihoods, and of the errors a
-    quarter of theirs (``z^2 / 2``), because basecallers spread one base's errors over several.
+    The gains of neighbours are compared: the signal's log likelihoods, tempered, and of the errors
+    a quarter of theirs (``z^2 / 2``), because basecallers spread one base's errors over several.
     """
-    gain = np.zeros(len(evidence.position))
+    position = evidence.position
+    log = np.zeros((len(position), len(PLACES)))
     if uses_signal:
-        gain += np.nan_to_num(evidence.gain.astype(np.float64))
-    if uses_errors:
-        gain += np.maximum(np.nan_to_num(evidence.error_z.astype(np.float64)), 0) ** 2 / 8
-    return np.exp(gain - around(evidence.position, gain, REACH, np.logaddexp))
+        log += SHARPNESS * np.nan_to_num(evidence.gain.astype(np.float64), nan=0.0, neginf=-np.inf)
+    for place, offset in enumerate(PLACES):
+        at = np.minimum(np.searchsorted(position, position + offset), max(len(position) - 1, 0))
+        if uses_errors:
+            log[:, place] += np.maximum(np.nan_to_num(evidence.error_z[at].astype(np.float64)), 0) ** 2 / 8
+        log[position[at] != position + offset, place] = -np.inf
+    return np.asarray(np.exp(log[:, len(PLACES) // 2] - np.logaddexp.reduce(log, axis=1)))
 
 
 def _filter(evidence: Evidence, tested: Bool) -> npt.NDArray[np.str_]:
     """Return PASS, or why a position was not tested."""
     reasons = np.full(len(tested), "NO_VARIATION", "U12")
-    reasons[smaller_depth(evidence) < 4] = "FEW_READS"
+    reasons[smaller_depth(evidence) < basecalls.MIN_READS] = "FEW_READS"
     reasons[evidence.n_native == 0] = "NO_NATIVE"
     reasons[evidence.n_control == 0] = "NO_CONTROL"
     reasons[tested] = "PASS"
