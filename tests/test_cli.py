@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import krill
 from baleen.cli import main
 
+NO_DRIVER = any("libcuda is not there" in problem for problem in krill.gpu_problems())
 GOLDEN = Path(__file__).parent / "golden"
 FILES = ["--native-bam", "n.bam", "--native-blow5", "n.blow5", "--ivt-bam", "c.bam", "--ivt-blow5", "c.blow5"]
 CASES = {
@@ -21,6 +23,9 @@ CASES = {
     "run_bad_depth": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--min-depth", "0"],
     "run_bad_channel": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--channels", "level,colour"],
     "run_cuda_or_not": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--cuda", "0", "--no-cuda"],
+    "run_bad_cuda": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--cuda", "first"],
+    "run_no_gpu": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--cuda", "0,1"],
+    "run_no_gpu_of_all": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--cuda", "all"],
     "run_bad_memory": ["run", *FILES, "--ref", "ref.fa", "-o", "out", "--gpu-memory-limit", "8 apples"],
     "eventalign_missing_file": [
         "eventalign",
@@ -63,6 +68,8 @@ def test_output_is_the_golden_one(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    if name.startswith("run_no_gpu") and not NO_DRIVER:
+        pytest.skip("a driver is installed here")
     (tmp_path / "ref.fa").write_text(">a\nACGT\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")

@@ -1,6 +1,7 @@
 """Work items on the workers of a Dask cluster, which see the same files as the main process."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
@@ -64,6 +65,12 @@ class DaskWorkers:
             message = f"--executor dask: no scheduler at {config.scheduler or config.scheduler_file}: {error}"
             raise UsageError(message, hint="dask scheduler --scheduler-file FILE") from error
         self._death = distributed.KilledWorker
+
+    @property
+    def per_machine(self) -> int:
+        """Workers of the machine that has most of them now."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        return max(Counter(worker["host"] for worker in workers.values()).values(), default=1)
 
     @property
     def description(self) -> str:

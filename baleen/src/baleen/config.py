@@ -183,7 +183,9 @@ class RunConfig(Section):
     scheduler: str | None = setting(None, "address of a Dask scheduler, such as tcp://10.0.0.1:8786")
     scheduler_file: str | None = setting(None, "file that a Dask scheduler wrote")
     device: str = setting("auto", "cpu, cuda:0, ... or auto")
-    gpu_memory_limit: int | None = setting(None, "bytes of GPU memory for all workers together", minimum=1)
+    gpu_memory_limit: int | None = setting(
+        None, "bytes of each GPU's memory for all workers together", minimum=1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ BLOCK_POSITIONS = 64
 """Positions that are computed as one piece of work: tens of milliseconds."""
 
 
-def distances(pileup: SignalPileup, *, device: str = "cpu", each: Each = map) -> Distances:
+def distances(pileup: SignalPileup, *, device: krill.GpuShare | str = "cpu", each: Each = map) -> Distances:
     """Return where each window lies along the main direction of its position's DTW distances.
 
     Parameters

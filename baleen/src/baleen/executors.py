@@ -47,6 +47,10 @@ class Workers(Protocol):
         """Threads of the engine in each process."""
 
     @property
+    def per_machine(self) -> int:
+        """Processes that share a machine, and its GPUs."""
+
+    @property
     def description(self) -> str:
         """What they are, for the record."""
 
@@ -136,6 +140,11 @@ class LocalWorkers:
     def threads(self) -> int:
         """Threads of the engine in each process."""
         return self.layout.threads
+
+    @property
+    def per_machine(self) -> int:
+        """All of them."""
+        return max(1, self.layout.processes)
 
     @property
     def description(self) -> str:

@@ -21,11 +21,11 @@ from baleen.aligned_samples import (
     remove_alignments,
 )
 from baleen.cluster import open_workers
-from baleen.config import CallingConfig, Config
+from baleen.config import CallingConfig, Config, RunConfig
 from baleen.console import LOG
 from baleen.errors import InputError, Terminated, UsageError
 from baleen.estimate import estimate
-from baleen.executors import plan_layout
+from baleen.executors import Workers, plan_layout
 from baleen.finish import RunSummary, finish, run_groups
 from baleen.inputs import ReadSource, RunInputs, SampleFiles, open_run
 from baleen.manifest import (
@@ -40,7 +40,6 @@ from baleen.panel_files import check_chemistry, panel_samples
 from baleen.plan import PLAN_NAME, Group, Plan, shard_groups
 from baleen.scorers import load_scorers
 from baleen.worker import EVIDENCE, Job, read_hmm, score_group
-from krill.devices import require_device
 
 FOLDER_NAME = "per_contig"
 
@@ -87,7 +86,7 @@ def run(request: RunRequest) -> RunSummary | None:
         Of the kind whose exit code says what went wrong.
     """
     started = time.time()
-    request = _aligned(request)
+    request = _aligned(_placed(request))
     config, inputs = _open(request)
     folder = request.output_dir / FOLDER_NAME
     claim_folder(
@@ -109,7 +108,8 @@ def run(request: RunRequest) -> RunSummary | None:
             sum(len(group.tasks) for group in groups), len(groups), plan.chemistry or "no signal",
             workers.description, config.run.device,
         )  # fmt: skip
-        job = Job(config, source, plan.chemistry, folder, folder, workers.threads, config.run.device)
+        device = _device(config.run, workers)
+        job = Job(config, source, plan.chemistry, folder, folder, workers.threads, device)
         waiting = [group for group in groups if not _is_scored(folder, group)]
         run_groups("scoring", partial(score_group, job), waiting, workers)
         if request.shard is None:
@@ -143,8 +143,8 @@ def _aligned(request: RunRequest) -> RunRequest:
 
 
 def _open(request: RunRequest) -> tuple[Config, RunInputs]:
-    """Check the inputs, say what was found, and settle the device."""
-    config = replace(request.config, run=replace(request.config.run, device=resolve_device(request.config)))
+    """Check the inputs and say what was found."""
+    config = request.config
     load_scorers(config.calling)
     read_hmm(config.calling.hmm_params)  # a wrong file must not come to light after the scoring
     samples = request.samples
@@ -169,6 +169,7 @@ def _settled(calling: CallingConfig, inputs: RunInputs) -> CallingConfig:
 
 def dry_run(request: RunRequest) -> list[str]:
     """Check everything that `run` would, write nothing, and return what it would do as text."""
+    request = _placed(request)
     check_folder(request.output_dir, is_resumed=request.is_resumed, is_forced=request.is_forced)
     needs_signal = request.config.calling.signal
     with aligned_in_passing(request.samples, request.reference, needs_signal=needs_signal) as samples:
@@ -298,12 +299,23 @@ def resolve_device(config: Config) -> str:
     krill.DeviceError
         If it cannot be had.
     """
-    asked = config.run.device
-    if asked == "auto":
-        gpus = [device.name for device in krill.devices() if device.name.startswith("cuda")]
-        return gpus[0] if gpus else "cpu"
-    require_device(asked)
-    return asked
+    if config.run.device != "auto":
+        return krill.require_device(config.run.device)
+    gpus = [device.name for device in krill.devices() if device.name.startswith("cuda")]
+    return gpus[0] if gpus else "cpu"
+
+
+def _placed(request: RunRequest) -> RunRequest:
+    """Settle the device, before anything is done that takes time."""
+    run_config = replace(request.config.run, device=resolve_device(request.config))
+    return replace(request, config=replace(request.config, run=run_config))
+
+
+def _device(config: RunConfig, workers: Workers) -> krill.GpuShare | str:
+    """Return the device with each worker's share of its memory."""
+    if config.device == "cpu":
+        return config.device
+    return krill.GpuShare(config.device, config.gpu_memory_limit, workers.per_machine)
 
 
 def _is_scored(folder: Path, group: Group) -> bool:

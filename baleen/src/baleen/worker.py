@@ -70,7 +70,7 @@ class Job:
     evidence_folder: Path
     folder: Path
     threads: int
-    device: str
+    device: krill.GpuShare | str
     is_condition: bool = False
 
     @property
@@ -118,7 +118,7 @@ def score_group(job: Job, group: Group) -> GroupOutcome:
     for number, task in enumerate(group.tasks):
         try:
             evidence, counts = score_contig(task, job, clock)
-        except (OutputError, MemoryError):
+        except (OutputError, MemoryError, krill.DeviceError):
             raise  # not the contig's fault
         except (Exception, krill.PanicException) as error:  # noqa: BLE001  # reported, exit 6
             failed[task.contig] = f"{type(error).__name__}: {error}".replace("\n", "; ")

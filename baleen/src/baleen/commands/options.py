@@ -1,6 +1,7 @@
 """Command line options made from the settings, so that each setting is declared once."""
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -186,4 +187,9 @@ def requested_device(cuda: str | None, *, no_cuda: bool) -> str:
         raise click.UsageError(message)
     if no_cuda:
         return "cpu"
-    return "auto" if cuda is None else f"cuda:{cuda}"
+    if cuda is None:
+        return "auto"
+    if not re.fullmatch(r"\d+(,\d+)*|all", cuda):
+        message = f"--cuda: {cuda!r} names no GPUs; write 0, or 0,1, or all (`baleen devices` lists them)"
+        raise click.UsageError(message)
+    return f"cuda:{cuda}"
