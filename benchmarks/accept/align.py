@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pysam
+import pyslow5
 
 from benchmarks.accept.rows import Row
 from benchmarks.machine import ROOT
 from krill.map import MINIMAP2_VERSION, AlignJob, AlignOptions, AlignReport, align_reads
-from krill.pump import LOCKS, PumpSettings, available_threads, copy, pad
+from krill.pump import LOCKS, PumpSettings, available_threads, copy, decode_signals, pad
 
 _REPEATS = 5
 _IDLE_SPEED_UP = 1.6  # two cores of our own; below this, wall times say nothing of us
@@ -38,6 +39,7 @@ def rows() -> Iterator[Row]:
         yield _same_records(folder)
         yield _resynchronisation()
         yield from _in_lock_costs(folder)
+        yield from _signals(folder)
         data = _simulate(folder)
         yield from _against_minimap2(folder, data)
         yield from _serial_share(folder, data)
@@ -120,6 +122,34 @@ def _in_lock_costs(folder: Path) -> Iterator[Row]:
     yield Row(f"in-lock ns per read ({_REPEATS} runs, least)", "", "", shown, None, cost_ns)
     for parsing, other, limit in [("K", "B", 0.25), ("A", "B", 0.01), ("L", "B", 0.25), ("B", "O", 0.9)]:
         yield Row.at_most(f"in-lock time {parsing} / {other}", cost_ns[parsing] / cost_ns[other], limit)
+
+
+def _signals(folder: Path) -> Iterator[Row]:
+    """BLOW5 on the pump: speed beside the format's own library, and the share inside the lock."""
+    path = folder / "signals.blow5"
+    rng = np.random.default_rng(3)
+    out = pyslow5.Open(str(path), "w", rec_press="zlib", sig_press="svb-zd")
+    out.write_header(dict.fromkeys(out.get_empty_header(), "x"))
+    for number in range(200):
+        levels = np.repeat(rng.normal(800, 60, 1000), rng.geometric(1 / 35, 1000))  # a kilobase of RNA
+        signal = (levels + rng.normal(0, 12, len(levels))).astype(np.int16)
+        record = out.get_empty_record()
+        record.update(read_id=f"r{number}", read_group=0, digitisation=2048.0, offset=0.0, range=300.0)
+        record.update(sampling_rate=4000.0, len_raw_signal=len(signal), signal=signal)
+        out.write_record(record)
+    out.close()
+    their_s, our_s, shares = [], [], []
+    for _ in range(_REPEATS):
+        before = time.process_time()
+        expected = sum(len(record["signal"]) for record in pyslow5.Open(str(path), "r").seq_reads())
+        their_s.append(time.process_time() - before)
+        report, n_samples = decode_signals(path, PumpSettings(threads=1))
+        assert n_samples == expected
+        our_s.append(sum(worker.on_cpu_s for worker in report.workers))
+        shares.append(report.in_lock_s / our_s[-1])
+    ratio = min(their_s) / min(our_s)
+    yield Row.at_least(f"BLOW5 samples per CPU second over pyslow5 (least of {_REPEATS})", ratio, 1.2)
+    yield Row.at_most(f"serial share of BLOW5 on the pump, % (least of {_REPEATS})", 100 * min(shares), 1.0)
 
 
 @dataclass(frozen=True)

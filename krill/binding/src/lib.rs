@@ -9,7 +9,7 @@ mod dtw;
 mod grid;
 mod map;
 mod reads;
-mod signal_codec;
+mod signals;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::panic::PanicException;
@@ -40,9 +40,9 @@ fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(detached::detached_seconds, module)?)?;
     dtw::register(module)?;
     module.add_function(wrap_pyfunction!(align::align_batch, module)?)?;
-    module.add_function(wrap_pyfunction!(signal_codec::decode_svb_zd, module)?)?;
     grid::register(module)?;
     map::register(module)?;
     reads::register(module)?;
+    signals::register(module)?;
     Ok(())
 }

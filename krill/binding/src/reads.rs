@@ -11,6 +11,7 @@ use krill_reads::{
 use krill_reads::{Sink, Source, SourceSettings, numa, padded};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 /// Settings as `krill.pump.PumpSettings` holds them.
 #[derive(FromPyObject)]
@@ -70,9 +71,13 @@ pub(crate) fn python_error(error: &Error) -> PyErr {
             let arguments = (source.raw_os_error().unwrap_or(0), source.to_string(), path.clone());
             pyo3::exceptions::PyOSError::new_err(arguments)
         }
-        Error::Format { path, problem } => Python::attach(|py| {
+        Error::Format { path, problem, hint } => Python::attach(|py| {
             let made = py.import("krill.errors").and_then(|m| m.getattr("FormatError"));
-            let made = made.and_then(|class| class.call1((path.clone(), problem.as_str())));
+            let made = made.and_then(|class| {
+                let keywords = PyDict::new(py);
+                keywords.set_item("hint", hint)?;
+                class.call((path.clone(), problem.as_str()), Some(&keywords))
+            });
             made.map_or_else(|failure| failure, PyErr::from_value)
         }),
         Error::Setting { .. } | Error::Stopped => PyValueError::new_err(error.to_string()),

@@ -132,8 +132,8 @@ impl Worker<Vec<u8>> for Aligner<'_> {
         for i in 0..batch.len() {
             let found = match (batch.format, batch.mates.as_slice()) {
                 (Format::Bam, _) => self.align_bam(batch, i, out)?,
-                (Format::Fastq, [_, _]) => self.align_pair(batch, i, out)?,
-                (Format::Fastq, _) => {
+                (_, [_, _]) => self.align_pair(batch, i, out)?,
+                _ => {
                     self.reads[0].set_fastq(&batch.mates[0], &batch.mates[0].spans[i], false)?;
                     self.align_single(out)
                 }
@@ -153,7 +153,7 @@ type Found = (u64, u64);
 impl Aligner<'_> {
     fn align_bam(&mut self, batch: &Batch, i: usize, out: &mut Vec<u8>) -> Result<Found> {
         let mate = &batch.mates[0];
-        let is_read = self.reads[0].set_bam(mate, &mate.text[batch.bam_records[i].clone()])?;
+        let is_read = self.reads[0].set_bam(mate, &mate.text[batch.records[i].clone()])?;
         Ok(if is_read { self.align_single(out) } else { (0, 0) })
     }
 

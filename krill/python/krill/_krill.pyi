@@ -14,6 +14,7 @@ from krill.reads.batch import ReadBatch
 
 __all__ = [
     "MINIMAP2_VERSION",
+    "Blow5Records",
     "DtwSetup",
     "PanicException",
     "PumpReport",
@@ -21,7 +22,7 @@ __all__ = [
     "align_batch",
     "available_threads",
     "cuda_gpus",
-    "decode_svb_zd",
+    "decode_vbz",
     "detached_seconds",
     "dtw_coordinate",
     "dtw_cross",
@@ -38,6 +39,7 @@ __all__ = [
     "mixture_evidence",
     "mixture_gain",
     "pump_copy",
+    "pump_signals",
 ]
 
 _F32 = npt.NDArray[np.float32]
@@ -90,8 +92,8 @@ def align_batch(
 ]:
     """Return the columns of `Alignments` in order."""
 
-def decode_svb_zd(data: bytes) -> npt.NDArray[np.int16]:
-    """Return the int16 samples of one `svb-zd` compressed signal."""
+def decode_vbz(chunks: Sequence[tuple[bytes, int]]) -> npt.NDArray[np.int16]:
+    """Return the int16 samples of a VBZ compressed signal, from its chunks with their numbers of samples."""
 
 def detached_seconds() -> float:
     """Return the CPU seconds that the calling thread has spent in the engine, detached from Python."""
@@ -133,6 +135,25 @@ def pump_copy(
     reads: Sequence[Path], output: Path | None, settings: PumpSettings, work_ns: int = 0
 ) -> PumpReport:
     """Send reads through the pump: write them as FASTQ, or only count them."""
+
+def pump_signals(path: Path, settings: PumpSettings) -> tuple[PumpReport, int]:
+    """Decode all signals of a BLOW5 file through the pump; returns their samples too."""
+
+@final
+class Blow5Records:
+    """An open BLOW5 file."""
+
+    def __new__(cls, path: Path) -> Blow5Records: ...
+    @property
+    def header(self) -> bytes: ...
+    @property
+    def n_groups(self) -> int: ...
+    @property
+    def extent(self) -> tuple[int, int]: ...
+    def scan(self, at: int, count: int, threads: int) -> tuple[list[bytes], list[tuple[int, int]]]: ...
+    def read(
+        self, places: npt.NDArray[np.uint64]
+    ) -> tuple[list[bytes], _I64, npt.NDArray[np.int16], list[tuple[float, float, float]]]: ...
 
 def fastq_pad(inputs: Sequence[Path], outputs: Sequence[Path], block_bytes: int) -> tuple[int, int, int]:
     """Pad FASTQ; returns bytes of a block, reads of a block, reads of the file."""

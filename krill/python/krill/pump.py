@@ -121,6 +121,20 @@ def copy(
     return PumpReport.from_engine(_krill.pump_copy(reads, output, settings, work_ns))
 
 
+def decode_signals(path: Path, settings: PumpSettings) -> tuple[PumpReport, int]:
+    """Decode every signal of a BLOW5 file; return what the pump cost and the number of samples.
+
+    Inside the lock the lengths of records are followed; they are read, inflated and decoded outside.
+
+    Raises
+    ------
+    FormatError
+        The file is damaged, truncated, or stored in a way that is not read.
+    """
+    report, n_samples = _krill.pump_signals(path, settings)
+    return PumpReport.from_engine(report), n_samples
+
+
 class PaddedLayout(NamedTuple):
     """How a padded FASTQ file is laid out."""
 

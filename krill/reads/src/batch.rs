@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::fastq::{self, Place, Span};
-use crate::{Error, Result, bam};
+use crate::{Error, Result, bam, blow5};
 
 /// What the text of a batch is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Format {
     Fastq,
     /// BAM records, each with its length before it.
     Bam,
+    /// BLOW5 records, each with its length before it.
+    Blow5,
 }
 
 /// Whole records of one file.
@@ -60,8 +62,8 @@ pub struct Batch {
     pub format: Format,
     /// One text per file: one, or two of paired reads.
     pub mates: Vec<Mate>,
-    /// BAM records in the first text.
-    pub bam_records: Vec<Range<usize>>,
+    /// BAM or BLOW5 records in the first text. BLOW5: with their length.
+    pub records: Vec<Range<usize>>,
 }
 
 impl Batch {
@@ -69,21 +71,28 @@ impl Batch {
     #[must_use]
     pub fn new(format: Format, paths: &[impl AsRef<Path>]) -> Self {
         let mates = paths.iter().map(|path| Mate::empty(path.as_ref())).collect();
-        Self { order: 0, format, mates, bam_records: Vec::new() }
+        Self { order: 0, format, mates, records: Vec::new() }
     }
 
     /// Forget the content, keep the memory.
     pub fn clear(&mut self) {
         self.mates.iter_mut().for_each(Mate::clear);
-        self.bam_records.clear();
+        self.records.clear();
     }
 
     /// Find the records. Mates must agree in number and name.
     pub fn parse(&mut self) -> Result<()> {
-        if self.format == Format::Bam {
-            let mate = &self.mates[0];
-            self.bam_records = bam::records(&mate.text, &mate.place)?;
-            return Ok(());
+        let mate = &self.mates[0];
+        match self.format {
+            Format::Fastq => {}
+            Format::Bam => {
+                self.records = bam::records(&mate.text, &mate.place)?;
+                return Ok(());
+            }
+            Format::Blow5 => {
+                self.records = blow5::records(&mate.text);
+                return Ok(());
+            }
         }
         self.mates.iter_mut().try_for_each(Mate::parse)?;
         if let [first, second] = self.mates.as_slice() { check_mates(first, second) } else { Ok(()) }
@@ -94,7 +103,7 @@ impl Batch {
     pub fn len(&self) -> usize {
         match self.format {
             Format::Fastq => self.mates[0].spans.len(),
-            Format::Bam => self.bam_records.len(),
+            Format::Bam | Format::Blow5 => self.records.len(),
         }
     }
 

@@ -165,29 +165,26 @@ impl BlockSource {
         let mate = &mut batch.mates[0];
         let text = &mut worker.text;
         batch.order = order;
-        match self.format {
+        if self.format == Format::Fastq {
             // The cut can be found without what came before, so the next batch need not wait for us.
-            Format::Fastq => {
-                let cut = if piece.is_last { text.len() } else { fastq::last_start(text) };
-                if cut > 0 {
-                    self.relay.leave(order + 1, text.split_off(cut));
-                    mate.text = self.relay.take(order, turn)?;
-                    mate.text.append(text);
-                } else {
-                    let mut joined = self.relay.take(order, turn)?;
-                    joined.append(text);
-                    let cut = if piece.is_last { joined.len() } else { fastq::last_start(&joined) };
-                    self.relay.leave(order + 1, joined.split_off(cut));
-                    mate.text = joined;
-                }
-            }
-            Format::Bam => {
+            let cut = if piece.is_last { text.len() } else { fastq::last_start(text) };
+            if cut > 0 {
+                self.relay.leave(order + 1, text.split_off(cut));
+                mate.text = self.relay.take(order, turn)?;
+                mate.text.append(text);
+            } else {
                 let mut joined = self.relay.take(order, turn)?;
                 joined.append(text);
-                let cut = if piece.is_last { joined.len() } else { bam::whole_records(&joined, &place)? };
+                let cut = if piece.is_last { joined.len() } else { fastq::last_start(&joined) };
                 self.relay.leave(order + 1, joined.split_off(cut));
                 mate.text = joined;
             }
+        } else {
+            let mut joined = self.relay.take(order, turn)?;
+            joined.append(text);
+            let cut = if piece.is_last { joined.len() } else { bam::whole_records(&joined, &place)? };
+            self.relay.leave(order + 1, joined.split_off(cut));
+            mate.text = joined;
         }
         mate.place = place;
         Ok(true)

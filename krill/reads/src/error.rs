@@ -22,6 +22,8 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong, with the place.
         problem: String,
+        /// The command that mends it, if there is one.
+        hint: Option<String>,
     },
     /// A setting has a value it cannot have here.
     #[error("{name}: {problem}")]
@@ -42,7 +44,16 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// The content of `path` is wrong.
     pub fn format(path: &Path, problem: impl Into<String>) -> Self {
-        Self::Format { path: path.to_owned(), problem: problem.into() }
+        Self::Format { path: path.to_owned(), problem: problem.into(), hint: None }
+    }
+
+    /// The same error with the command that mends the file; other errors stay as they are.
+    #[must_use]
+    pub fn with_hint(mut self, command: String) -> Self {
+        if let Self::Format { hint, .. } = &mut self {
+            *hint = Some(command);
+        }
+        self
     }
 
     /// An operation on `path` failed; for `map_err`.

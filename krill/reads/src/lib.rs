@@ -1,11 +1,13 @@
 //! The read pump: files in, raw batches of whole records to workers, results out.
 //!
 //! Inside a lock only bytes move; parsing, inflating, computing and deflating happen in the worker.
-//! No Python here and nothing of signals; used by `krill-map` and by the binding.
+//! No Python here; signals are only decoded; used by `krill-map` and by the binding.
 
 pub mod bam;
 pub mod batch;
 pub mod bgzf;
+pub mod blow5;
+pub mod blow5_record;
 pub mod counters;
 pub mod error;
 pub mod fastq;
@@ -14,9 +16,11 @@ pub mod numa;
 pub mod padded;
 pub mod parsing;
 pub mod pump;
+pub mod signals;
 pub mod sink;
 pub mod source;
 pub mod split;
+pub mod vbz;
 
 mod atomic;
 mod blocks;

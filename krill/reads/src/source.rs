@@ -1,16 +1,18 @@
 //! Where batches come from: one opened input, whatever its format, behind one call.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::atomic::AtomicReader;
 use crate::batch::{Batch, Format, Mate, Schedule};
 use crate::blocks::{BlockSource, BlockWorker};
+use crate::blow5::Blow5;
 use crate::counters::{Site, Turn};
 use crate::lock::{LockKind, Locked};
 use crate::padded::Layout;
 use crate::pairs::PairReader;
 use crate::parsing::Parsing;
+use crate::signals::SignalSource;
 use crate::stream::{self, Opened};
 use crate::text::TextReader;
 use crate::{Error, Result, bam};
@@ -57,6 +59,7 @@ enum Kind {
     Atomic(AtomicReader),
     Pairs(PairReader),
     Blocks(BlockSource),
+    Signals(SignalSource),
 }
 
 /// What each worker keeps from take to take.
@@ -87,6 +90,20 @@ impl Source {
         Ok(Self { kind, paths: paths.to_vec(), batch_bytes: settings.batch_bytes as usize, parsing })
     }
 
+    /// Open a BLOW5 file. Records are found by their lengths, so the strategy is always K.
+    pub fn open_signals(path: &Path, settings: &SourceSettings) -> Result<Self> {
+        let signals = SignalSource::open(path, settings.schedule(), |next| settings.protect(next))?;
+        let batch_bytes = settings.batch_bytes as usize;
+        let kind = Kind::Signals(signals);
+        Ok(Self { kind, paths: vec![path.to_owned()], batch_bytes, parsing: Parsing::Chunk })
+    }
+
+    /// The BLOW5 file, if that is what was opened.
+    #[must_use]
+    pub fn signals(&self) -> Option<&Blow5> {
+        if let Kind::Signals(signals) = &self.kind { Some(signals.file()) } else { None }
+    }
+
     /// The strategy in use.
     #[must_use]
     pub fn parsing(&self) -> Parsing {
@@ -96,7 +113,11 @@ impl Source {
     /// What the text of the batches is.
     #[must_use]
     pub fn format(&self) -> Format {
-        if let Kind::Blocks(blocks) = &self.kind { blocks.format() } else { Format::Fastq }
+        match &self.kind {
+            Kind::Blocks(blocks) => blocks.format(),
+            Kind::Signals(_) => Format::Blow5,
+            Kind::Text(_) | Kind::Atomic(_) | Kind::Pairs(_) => Format::Fastq,
+        }
     }
 
     /// SAM header of a BAM input, as text.
@@ -126,6 +147,7 @@ impl Source {
             Kind::Atomic(reader) => reader.take(batch),
             Kind::Pairs(reader) => reader.take(batch, &mut worker.counted, turn),
             Kind::Blocks(blocks) => blocks.take(batch, &mut worker.blocks, turn),
+            Kind::Signals(signals) => signals.take(batch, turn),
         }
     }
 
@@ -134,7 +156,7 @@ impl Source {
         match &self.kind {
             Kind::Blocks(blocks) => blocks.stop(),
             Kind::Pairs(pairs) => pairs.stop(),
-            Kind::Text(_) | Kind::Atomic(_) => {}
+            Kind::Text(_) | Kind::Atomic(_) | Kind::Signals(_) => {}
         }
     }
 }

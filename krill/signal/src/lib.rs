@@ -4,6 +4,7 @@
 //! `krill-binding` crate, which owns everything that knows of Python.
 
 pub mod align;
+pub mod codec;
 pub mod cuda;
 pub mod dtw;
 pub mod error;
@@ -14,7 +15,6 @@ mod lanes;
 mod parallel;
 pub mod pore_model;
 pub mod ragged;
-pub mod svb_zd;
 
 pub use error::{Error, Result};
 pub use isa::Isa;

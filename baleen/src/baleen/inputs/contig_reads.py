@@ -1,9 +1,10 @@
 """What a worker reads: the alignments and signals of one contig, in batches of bounded size."""
 
 import atexit
+import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -29,6 +30,8 @@ from krill.reads.signal_file import SignalRecord
 BATCH_READS = 32
 """Few, so that one contig's reads occupy many threads."""
 BATCH_SAMPLES = 8_000_000
+AHEAD_READS = 8
+"""Reads whose signal is decoded in one go, while other threads have the interpreter."""
 _BYTES_PER_SAMPLE = 4
 """Bytes of an event table that weigh as much as a sample; it has about 3.6 per sample."""
 _MAX_OPEN = 32
@@ -123,11 +126,13 @@ def read_contig(task: ContigTask, source: ReadSource, config: Config) -> Iterato
         table = _event_table(source, int(sample)) if config.calling.signal else None
         batch = _Batch(task.contig, table)
         try:
-            for row, record in _records(rows[rows["sample"] == sample], source, int(sample)):
+            records = _records(rows[rows["sample"] == sample], source, int(sample))
+            has_signal = config.calling.signal and table is None
+            for row, record, stored in _with_signal(records, source if has_signal else None):
                 if table is not None:
                     batch.add_events(record, int(row["signal_first"]), int(row["signal_second"]))
                 else:
-                    batch.add(record, _stored_signal(row, source) if config.calling.signal else None)
+                    batch.add(record, stored)
                 if batch.is_full():
                     yield int(sample), batch.finish()
                     batch = _Batch(task.contig, table)
@@ -178,11 +183,30 @@ def copy_records(source: ReadSource, file: tuple[int, int], path: Path) -> None:
     bam.close()
 
 
-def _stored_signal(row: np.void, source: ReadSource) -> SignalRecord | None:
-    if row["signal_file"] == NO_FILE:
-        return None
-    path = source.samples[row["sample"]].signal[row["signal_file"]]
-    return _files().get(path, open_signal).read(int(row["signal_first"]), int(row["signal_second"]))
+def _with_signal(
+    records: Iterable[tuple[np.void, pysam.AlignedSegment]], source: ReadSource | None
+) -> Iterator[tuple[np.void, pysam.AlignedSegment, SignalRecord | None]]:
+    """Add to each read its stored signal; None without a source."""
+    waiting = iter(records)
+    while ahead := list(itertools.islice(waiting, AHEAD_READS)):
+        rows = np.array([row for row, _ in ahead])
+        signals = _stored_signals(rows, source) if source else [None] * len(ahead)
+        for (row, record), stored in zip(ahead, signals, strict=True):
+            yield row, record, stored
+
+
+def _stored_signals(rows: Rows, source: ReadSource) -> list[SignalRecord | None]:
+    """Return the signal of each row of the reads table; None where there is none."""
+    found: list[SignalRecord | None] = [None] * len(rows)
+    for number in np.unique(rows["signal_file"]):
+        if number == NO_FILE:
+            continue
+        of_file = np.flatnonzero(rows["signal_file"] == number)
+        places = np.column_stack([rows["signal_first"], rows["signal_second"]])[of_file].astype(np.uint64)
+        path = source.samples[rows["sample"][0]].signal[number]
+        for i, record in zip(of_file, _files().get(path, open_signal).read_many(places), strict=True):
+            found[i] = record
+    return found
 
 
 class _Batch:

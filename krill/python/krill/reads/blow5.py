@@ -1,36 +1,23 @@
-"""Read BLOW5 signal files; every length is checked, so a damaged file ends in an error.
+"""Read BLOW5 signal files: the engine opens records, an index beside the file is read here.
 
 The format is that of the SLOW5 specification 0.2.0 (Gamaarachchi et al. 2022).
 """
 
-import itertools
-import math
-import os
-import struct
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from krill._krill import decode_svb_zd
+from krill._krill import Blow5Records
 from krill.errors import FormatError
+from krill.pump import available_threads
 from krill.reads.keys import read_keys, uuid_keys
-from krill.reads.signal_file import IndexBlock, SignalRecord
+from krill.reads.signal_file import IndexBlock, Places, SignalRecord
 
 MAGIC = b"BLOW5\1"
-END = b"5WOLB"
 
-_HEADER = struct.Struct("<6s3BBIB49sI")
-_SIZE = struct.Struct("<Q")
-_NAME = struct.Struct("<H")
-_PRIMARY = struct.Struct("<I4dQ")  # read group, digitisation, offset, range, rate, signal length
-_RECORD_METHODS = ("none", "zlib", "zstd")
-_SIGNAL_METHODS = ("none", "svb-zd", "ex-zd")
 _BLOCK_READS = 65536
-_PREFIX_BYTES = 512  # holds the read name of nearly every compressed record
 _INDEX_HEADER_BYTES = 64
 _INDEX_END = b"XDI5WOLS"
 IndexRows = npt.NDArray[np.void]
@@ -54,51 +41,21 @@ class Blow5File:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = path.open("rb", buffering=0)
+            self._records: Blow5Records | None = Blow5Records(path)
         except OSError as error:
             raise FormatError(path, f"cannot be read: {error.strerror}") from error
-        try:
-            self._open()
-        except BaseException:
-            self._file.close()
-            raise
 
-    def _open(self) -> None:
-        size = os.fstat(self._file.fileno()).st_size
-        head = self._bytes(0, _HEADER.size)
-        if not head.startswith(MAGIC):
-            raise FormatError(self.path, "is not a BLOW5 file")
-        if len(head) < _HEADER.size or self._bytes(size - len(END), len(END)) != END:
-            self._fail("is cut short: the closing mark is missing")
-        _, *version, record_method, self._n_groups, signal_method, _, n_text = _HEADER.unpack(head)
-        self._record_method = self._method("records", record_method, _RECORD_METHODS)
-        # Files older than 0.2.0 leave the byte 0 and store signals as they are.
-        self._signal_method = self._method("signals", signal_method, _SIGNAL_METHODS)
-        self._start, self._end = _HEADER.size + n_text, size - len(END)
-        if self._start > self._end:
-            self._fail("has a header that is longer than the file")
-        if version[0] > 1:
-            raise FormatError(self.path, f"has version {version[0]} of the format, which is not read")
-
-    def _method(self, what: str, code: int, known: tuple[str, ...]) -> str:
-        name = known[code] if code < len(known) else f"method {code}"
-        if code >= len(known) or name == "ex-zd":
-            problem = f"compresses its {what} with {name}, which is not read"
-            hint = f"slow5tools view {self.path} -c zlib -s svb-zd -o {self.path.stem}.svb-zd.blow5"
-            raise FormatError(self.path, problem, hint=hint)
-        return name
-
-    def _bytes(self, offset: int, n: int) -> bytes:
-        return os.pread(self._file.fileno(), n, max(0, offset))
-
-    def _fail(self, problem: str, cause: Exception | None = None) -> NoReturn:
-        hint = f"copy the file again; slow5tools quickcheck {self.path}"
-        raise FormatError(self.path, problem, hint=hint) from cause
+    @property
+    def _open(self) -> Blow5Records:
+        if self._records is None:
+            message = f"{self.path}: is closed"
+            raise ValueError(message)
+        return self._records
 
     def attributes(self) -> list[dict[str, str]]:
         """Return the header's attributes of each read group."""
-        text = self._bytes(_HEADER.size, self._start - _HEADER.size).decode("utf-8", "replace")
-        groups: list[dict[str, str]] = [{} for _ in range(min(self._n_groups, len(text)))]
+        text = self._open.header.decode("utf-8", "replace")
+        groups: list[dict[str, str]] = [{} for _ in range(min(self._open.n_groups, len(text)))]
         for line in text.splitlines():
             if line.startswith("@"):
                 name, *values = line[1:].split("\t")
@@ -115,7 +72,7 @@ class Blow5File:
 
     def _tiles(self, blocks: Iterator[IndexRows]) -> bool:
         """Say whether an index describes this very file, record after record, without a gap."""
-        expected = self._start
+        expected, end = self._open.extent
         for rows in blocks:
             ends = rows["offset"] + rows["size"]
             starts = np.concatenate([[np.uint64(expected)], ends[:-1]])
@@ -124,97 +81,37 @@ class Blow5File:
             if not uuid_keys(rows["name"])[1].all():
                 return False
             expected = int(ends[-1])
-        return bool(expected == self._end)
+        return bool(expected == end)
 
     def _scan(self) -> Iterator[IndexBlock]:
-        places = self._places()
-        while block := list(itertools.islice(places, _BLOCK_READS)):
-            names = [self._name(offset, size) for offset, size in block]
-            keys, hashed = read_keys(names)
-            yield IndexBlock(keys, np.array(block, np.uint64).reshape(-1, 2), hashed)
-
-    def _places(self) -> Iterator[tuple[int, int]]:
-        offset = self._start
-        while offset < self._end:
-            (n,) = _SIZE.unpack(self._bytes(offset, _SIZE.size).ljust(_SIZE.size, b"\0"))
-            size = n + _SIZE.size
-            if n == 0 or offset + size > self._end:
-                self._fail(f"is damaged: the record at byte {offset} is said to have {n} bytes")
-            yield offset, size
-            offset += size
-
-    def _name(self, offset: int, size: int) -> str:
-        if self._record_method == "zlib":
-            prefix = self._bytes(offset + _SIZE.size, min(size - _SIZE.size, _PREFIX_BYTES))
-            try:
-                text = zlib.decompressobj().decompress(prefix, 2 * _PREFIX_BYTES)
-            except zlib.error as error:
-                self._fail(f"is damaged: the record at byte {offset} ({error})", error)
-        else:
-            text = self._record(offset, size)
-        if len(text) < _NAME.size or len(text) < _NAME.size + _NAME.unpack_from(text)[0]:
-            text = self._record(offset, size)
-        return self._split_name(text, offset)[0]
-
-    def _split_name(self, record: bytes, offset: int) -> tuple[str, int]:
-        """Return the name at the start of a record and where it ends."""
-        end = _NAME.size
-        if len(record) >= end:
-            end += _NAME.unpack_from(record)[0]
-        if not _NAME.size < end <= len(record):
-            self._fail(f"is damaged: the record at byte {offset} has no read name")
-        return record[_NAME.size : end].decode("utf-8", "surrogateescape"), end
-
-    def _record(self, offset: int, size: int) -> bytes:
-        if not (self._start <= offset and _SIZE.size < size and offset + size <= self._end):
-            self._fail(f"has no record of {size} bytes at byte {offset}")
-        stored = self._bytes(offset, size)
-        if _SIZE.unpack_from(stored)[0] != size - _SIZE.size:
-            self._fail(f"has no record at byte {offset}")
-        try:
-            return _DECOMPRESS[self._record_method](stored[_SIZE.size :])
-        except (zlib.error, OSError, ValueError) as error:
-            self._fail(f"is damaged: the record at byte {offset} ({error})", error)
+        start, end = self._open.extent
+        while start < end:
+            names, places = self._open.scan(start, _BLOCK_READS, available_threads())
+            keys, hashed = read_keys([name.decode("utf-8", "surrogateescape") for name in names])
+            place = np.array(places, np.uint64)
+            yield IndexBlock(keys, place, hashed)
+            start = int(place[-1].sum())
 
     def read(self, first: int, second: int) -> SignalRecord:
         """Return the record at byte ``first`` with ``second`` bytes."""
-        record = self._record(first, second)
-        name, end = self._split_name(record, first)
-        if len(record) < end + _PRIMARY.size:
-            self._fail(f"is damaged: read {name} is incomplete")
-        _, digitisation, offset, pa_range, rate, n = _PRIMARY.unpack_from(record, end)
-        start = end + _PRIMARY.size
-        n_bytes = n if self._signal_method == "svb-zd" else 2 * n
-        if start + n_bytes > len(record):
-            self._fail(f"is damaged: read {name} is said to have {n_bytes} bytes of signal")
-        stored = record[start : start + n_bytes]
-        if not (all(map(math.isfinite, (offset, pa_range))) and digitisation > 0 and rate > 0):
-            self._fail(f"is damaged: read {name} has no usable calibration")
+        (record,) = self.read_many(np.array([[first, second]], np.uint64))
+        return record
+
+    def read_many(self, places: Places) -> list[SignalRecord]:
+        """Return the records at these places; the interpreter is free meanwhile."""
         try:
-            signal = (
-                decode_svb_zd(stored) if self._signal_method == "svb-zd" else np.frombuffer(stored, "<i2")
-            )
-        except ValueError as error:
-            self._fail(f"is damaged: read {name}: {error}", error)
-        return SignalRecord(name, signal, offset, pa_range / digitisation, rate)
+            names, lengths, signal, numbers = self._open.read(places)
+        except OSError as error:
+            raise FormatError(self.path, f"cannot be read: {error.strerror}") from error
+        ends = np.cumsum(lengths).tolist()
+        return [
+            SignalRecord(name.decode("utf-8", "surrogateescape"), signal[start:end], *calibration)
+            for name, start, end, calibration in zip(names, [0, *ends], ends, numbers, strict=False)
+        ]
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
-
-
-def _zstd(data: bytes) -> bytes:
-    import pyarrow as pa  # takes a quarter of a second to load; few files need it
-
-    with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
-        return bytes(stream.read())
-
-
-_DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
-    "none": bytes,
-    "zlib": zlib.decompress,
-    "zstd": _zstd,
-}
+        self._records = None
 
 
 def _index_rows(path: Path) -> Iterator[IndexRows]:

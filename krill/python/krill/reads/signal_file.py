@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 from krill.reads.keys import Keys
 
+Places = npt.NDArray[np.uint64]
+"""Two numbers per read that say where it is in its file, shape ``(n, 2)``."""
+
 
 @dataclass(frozen=True)
 class SignalRecord:
@@ -50,7 +53,7 @@ class IndexBlock:
     """
 
     keys: Keys
-    place: npt.NDArray[np.uint64]
+    place: Places
     names: dict[bytes, str]
 
 
@@ -67,6 +70,9 @@ class SignalFile(Protocol):
 
     def read(self, first: int, second: int) -> SignalRecord:
         """Return the read at a place that the index gave."""
+
+    def read_many(self, places: Places) -> list[SignalRecord]:
+        """Return the reads at places that the index gave; decoded without the interpreter's lock."""
 
     def close(self) -> None:
         """Close the file."""
