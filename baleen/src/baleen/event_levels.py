@@ -16,8 +16,12 @@ F64 = npt.NDArray[np.float64]
 FEWEST_POSITIONS = 16
 """As in event alignment: a read with fewer cannot be scaled."""
 
-LEAST_R = 0.7
-"""Least correlation of a read's levels with the model's."""
+LEAST_R = 0.6
+"""Least correlation of a read's levels with the model's: the program that made the table has looked
+at its reads before, so this sorts out what cannot be scaled."""
+
+_SAME_MODEL_PA = 0.02
+"""Levels that differ by more than rounding are not those of the same model."""
 
 _HUBER, _ITERATIONS, _MAD_TO_SD = 1.5, 5, 1.4826
 
@@ -79,9 +83,11 @@ def read_levels(batch: EventBatch, reference: U8, model: PoreModel, chemistry: s
     Events of a read at one position are taken together: mean weighted by length, deviation pooled,
     lengths summed. Events marked as noise and those outside the read's alignment are left out.
 
-    A line ``level = scale * model + shift`` is fitted to each read (least squares with Huber's
-    weights, k = 1.5 robust standard deviations) and taken back. The fit follows any scaling of the
-    levels, so tables with and without f5c's or nanopolish's ``--scale-events`` give the same.
+    A line ``level = scale * model + shift`` is taken back from each read. f5c and nanopolish put
+    the line that they estimated into ``model_mean``: as the model's own level with
+    ``--scale-events``, else scaled to the read; so it is read off there. Where a table has no such
+    column, or one of another model, the line is fitted to the levels: least squares with Huber's
+    weights, k = 1.5 robust standard deviations. Either way the scaling of the table does not matter.
     """
     rows = parse_rows(batch.events.values.tobytes(), batch.columns)
     ends = np.flatnonzero(batch.events.values == ord("\n"))
@@ -134,6 +140,7 @@ class _Merged(NamedTuple):
     level_pa: F64
     stdv_pa: F64
     samples: F64
+    model_pa: F64
 
 
 def _merge(read: npt.NDArray[np.int32], position: I64, rows: EventRows, dwell: F64, used: Bool) -> _Merged:
@@ -151,7 +158,7 @@ def _merge(read: npt.NDArray[np.int32], position: I64, rows: EventRows, dwell: F
     mean = total(weight * level) / n
     deviation = level - mean[np.cumsum(is_first) - 1]  # small numbers, so that squares stay exact
     variance = total(weight * (stdv**2 + deviation**2)) / n
-    return _Merged(read[first], position[first], mean, np.sqrt(variance), n)
+    return _Merged(read[first], position[first], mean, np.sqrt(variance), n, rows.model_pa[order][first])
 
 
 def _scale(merged: _Merged, n_reads: int, expected: F64) -> ReadLevels:
@@ -166,7 +173,7 @@ def _scale(merged: _Merged, n_reads: int, expected: F64) -> ReadLevels:
         if np.count_nonzero(known) < FEWEST_POSITIONS:
             status[i] = ReadStatus.TOO_SHORT
             continue
-        scale, shift = _line(x[known], y[known])
+        scale, shift = _read_line(x, merged.model_pa[rows]) or _line(x[known], y[known])
         if not scale > 0 or not _correlation(x[known], y[known]) >= LEAST_R:
             status[i] = ReadStatus.POOR_FIT
             continue
@@ -181,6 +188,16 @@ def _scale(merged: _Merged, n_reads: int, expected: F64) -> ReadLevels:
         dwell_samples=np.maximum(1, np.rint(merged.samples[kept])).astype(np.int32),
         status=status,
     )
+
+
+def _read_line(x: F64, model_pa: F64) -> tuple[float, float] | None:
+    """Return slope and intercept of the table's own model over ours, None if it is not a line."""
+    told = np.isfinite(x) & np.isfinite(model_pa)
+    if np.count_nonzero(told) < FEWEST_POSITIONS or np.ptp(x[told]) == 0:
+        return None
+    scale, shift = np.polyfit(x[told], model_pa[told], 1)
+    is_line = np.abs(model_pa[told] - shift - scale * x[told]).max() <= _SAME_MODEL_PA
+    return (float(scale), float(shift)) if is_line else None
 
 
 def _line(x: F64, y: F64) -> tuple[float, float]:

@@ -123,6 +123,7 @@ _TYPES = {
     "event_level_mean": pa.float64(),
     "event_stdv": pa.float64(),
     "event_length": pa.float64(),
+    "model_mean": pa.float64(),
     "start_idx": pa.int64(),
     "end_idx": pa.int64(),
 }
@@ -163,8 +164,10 @@ class EventRows:
         float64; the deviation is NaN without that column.
     samples, seconds
         Length of the event, float64; NaN where the table does not tell.
+    model_pa
+        What the tool expected, on the scale of its levels, float64; NaN where it does not tell.
     fits_model
-        False for events that the tool marked as noise (model k-mer ``NNNNN``), bool.
+        False for events that the tool marked as noise (model k-mer ``NNNNN`` of another), bool.
     """
 
     contig: npt.NDArray[np.int32]
@@ -177,6 +180,7 @@ class EventRows:
     stdv_pa: F64
     samples: F64
     seconds: F64
+    model_pa: F64
     fits_model: Bool
 
     def __len__(self) -> int:
@@ -238,6 +242,7 @@ def parse_rows(text: bytes, columns: tuple[str, ...]) -> EventRows:
         stdv_pa=_numbers(table, "event_stdv"),
         samples=_numbers(table, "end_idx") - _numbers(table, "start_idx"),
         seconds=_numbers(table, "event_length"),
+        model_pa=_numbers(table, "model_mean"),
         fits_model=_fits_model(table),
     )
     _check_rows(found, table)
@@ -272,6 +277,8 @@ def _fits_model(table: pa.Table) -> Bool:
     if "model_kmer" not in table.column_names:
         return np.ones(len(table), np.bool_)
     is_noise = pc.match_substring(table["model_kmer"], "N").to_numpy()
+    if "reference_kmer" in table.column_names:  # where the reference is ambiguous, so is the model
+        is_noise = is_noise & ~pc.match_substring(table["reference_kmer"], "N").to_numpy()
     return np.asarray(~is_noise, np.bool_)
 
 
