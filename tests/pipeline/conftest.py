@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -197,3 +198,17 @@ def tiny_run(tmp_path: Path) -> TinyRun:
     folder = tmp_path / "in"
     folder.mkdir()
     return TinyRun(folder)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A filesystem of 96 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("may not mount a small filesystem here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

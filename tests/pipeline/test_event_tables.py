@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -134,6 +135,17 @@ def test_resume_notices_another_table_and_dry_run_writes_nothing(pair, tmp_path,
     code, _, said = main(capsys, *run, "--resume")
     assert code == 4
     assert "native sample native, eventalign file 1: the content of" in said
+
+
+def test_a_full_disk_while_a_table_is_unpacked_says_how_to_go_on(pair, tmp_path, small_disk, capsys) -> None:
+    packed = tmp_path / "native.tsv.gz"
+    packed.write_bytes(gzip.compress((pair / "native.tsv").read_bytes()))
+    run = ["run", *of_tables(pair, packed), *HERE, "-o", small_disk / "out"]
+    code, _, said = main(capsys, *run)
+    assert (code, "the disk is full" in said, "--resume" in said) == (5, True, True)
+    assert not list(small_disk.rglob("*.part"))
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    assert main(capsys, *run, "--resume")[0] == 0
 
 
 def opened(

@@ -229,6 +229,16 @@ def test_a_stopped_command_leaves_nothing_behind(pair, tmp_path, capsys, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["events.tsv", "events.tsv.gz"])
+def test_a_full_disk_leaves_no_part_of_the_table(pair, small_disk, capsys, name) -> None:
+    code, said = main(capsys, *arguments(pair, small_disk / name))
+    assert code == 5
+    assert f"{name}: the disk is full" in said
+    assert "the same command again" in said
+    assert "--resume" not in said
+    assert list(small_disk.iterdir()) == []
+
+
 def test_reads_that_do_not_meet_end_with_the_funnel(tiny_run, tmp_path, capsys) -> None:
     tiny_run.write_signal("native", names=["other"])
     given = ["--bam", str(tiny_run.path("native", "bam")), "--signal", str(tiny_run.path("native", "blow5"))]

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,20 +184,6 @@ def test_one_failing_contig_is_reported_and_tried_again(pair, tmp_path, monkeypa
     assert scored[2:] == [scored[0]]
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A filesystem of 96 KiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("may not mount a small filesystem here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.mark.slow
 def test_a_full_disk_keeps_finished_slices(pair, undisturbed, small_disk) -> None:
     output = small_disk / "out"
@@ -213,39 +199,6 @@ def test_a_full_disk_keeps_finished_slices(pair, undisturbed, small_disk) -> Non
     _, said = done.communicate()
     assert done.returncode == 0, said
     assert results(output) == undisturbed
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["events.tsv", "events.tsv.gz"])
-def test_a_full_disk_leaves_no_part_of_an_event_table(pair, small_disk, name) -> None:
-    sample = pair / "native"
-    files = ["--bam", sample / "reads.bam", "--signal", sample / "reads.blow5", "--ref", pair / "ref.fa"]
-    done = baleen("eventalign", *files, "-o", small_disk / name)
-    _, said = done.communicate()
-    assert done.returncode == 5, said
-    assert f"{name}: the disk is full" in said
-    assert "the same command again" in said
-    assert "--resume" not in said
-    assert list(small_disk.iterdir()) == []
-
-
-@pytest.mark.slow
-def test_a_full_disk_while_a_table_is_unpacked_says_how_to_go_on(pair, tmp_path, small_disk) -> None:
-    options: list[object] = ["run", "--ref", pair / "ref.fa", "-o", small_disk / "out", "--layout", "0x1"]
-    for condition in ("native", "ivt"):
-        sample, table = pair / condition, tmp_path / f"{condition}.tsv.gz"
-        files = ["--bam", sample / "reads.bam", "--signal", sample / "reads.blow5", "--ref", pair / "ref.fa"]
-        baleen("eventalign", *files, "-o", table).communicate()
-        options += [f"--{condition}-bam", sample / "reads.bam", f"--{condition}-eventalign", table]
-    done = baleen(*options)
-    _, said = done.communicate()
-    assert done.returncode == 5, said
-    assert "the disk is full" in said
-    assert not list(small_disk.rglob("*.part"))
-    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
-    done = baleen(*options, "--resume")
-    _, said = done.communicate()
-    assert done.returncode == 0, said
 
 
 def test_bad_input_makes_no_output_folder(tiny_run, tmp_path) -> None:
