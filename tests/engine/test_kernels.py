@@ -5,6 +5,8 @@ import importlib.util
 import json
 from pathlib import Path
 
+import pytest
+
 KERNELS = Path(__file__).resolve().parents[2] / "krill" / "signal" / "kernels"
 SPEC = importlib.util.spec_from_file_location("compile_kernels", KERNELS / "compile.py")
 assert SPEC is not None
@@ -33,3 +35,11 @@ def test_a_changed_source_changes_the_hash():
     sources = compiler.read_sources()
     changed = {**sources, "batch.h": sources["batch.h"] + b"\n"}
     assert compiler.source_hash(changed) != compiler.source_hash(sources)
+
+
+@pytest.mark.parametrize("name", ["wavefront", "issue_rate"])
+def test_benchmark_programs_were_compiled_after_the_last_change_of_their_sources(name):
+    folder = Path(__file__).resolve().parents[2] / "benchmarks" / "kernels" / "cuda"
+    expected = hashlib.sha256((folder / f"{name}.cu").read_bytes()).hexdigest()
+    first_line = (folder / f"{name}.ptx").read_text().splitlines()[0]
+    assert first_line == f"// of {name}.cu, sha256 {expected}", "run python -m benchmarks.kernels.cuda"
