@@ -5,11 +5,9 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +15,13 @@ import pysam
 import pyslow5
 
 from benchmarks.accept.rows import Row
+from benchmarks.align.data import ReadSet, simulate
+from benchmarks.align.scaling import scaling_rows
 from benchmarks.machine import ROOT
 from krill.map import MINIMAP2_VERSION, AlignJob, AlignOptions, AlignReport, align_reads
 from krill.pump import LOCKS, PumpSettings, available_threads, copy, decode_signals, pad
 
 _REPEATS = 5
-_IDLE_SPEED_UP = 1.6  # two cores of our own; below this, wall times say nothing of us
 _ADVERSARIAL = (
     b"\n@a x\nACGT\n+\n@+@+\n\n\n@@\nA\n+\n+\n@+\n\n+\n\n"
     + b"@long\n"
@@ -40,10 +39,10 @@ def rows() -> Iterator[Row]:
         yield _resynchronisation()
         yield from _in_lock_costs(folder)
         yield from _signals(folder)
-        data = _simulate(folder)
+        data = simulate(folder)
         yield from _against_minimap2(folder, data)
         yield from _serial_share(folder, data)
-        yield from _scaling(folder, data)
+        yield from scaling_rows(folder, data)
     why = f"needs 16 cores, this machine gives {available_threads()}"
     yield Row.not_measurable("16 threads over 1", ">= 13", why)
     yield Row.not_measurable("16 threads over `minimap2 -ax sr | samtools sort`", ">= 1.5", why)
@@ -152,46 +151,6 @@ def _signals(folder: Path) -> Iterator[Row]:
     yield Row.at_most(f"serial share of BLOW5 on the pump, % (least of {_REPEATS})", 100 * min(shares), 1.0)
 
 
-@dataclass(frozen=True)
-class _Data:
-    reference: Path
-    rna: Path
-    pairs: tuple[Path, Path]
-
-
-def _simulate(folder: Path) -> _Data:
-    """Direct RNA reads of about 1 kb with 8 % errors, and 2 x 100 pairs with 1 %."""
-    rng = np.random.default_rng(11)
-    letters = np.frombuffer(b"ACGT", np.uint8)
-    complement = np.zeros(256, np.uint8)
-    complement[letters] = letters[::-1]
-    contigs = [letters[rng.integers(0, 4, 150_000)] for _ in range(4)]
-    data = _Data(folder / "ref.fa", folder / "rna.fq", (folder / "1.fq", folder / "2.fq"))
-    data.reference.write_bytes(b"".join(b">c%d\n%s\n" % (i, c.tobytes()) for i, c in enumerate(contigs)))
-
-    def sequenced(bases: np.ndarray, rate: float) -> bytes:
-        changed = np.where(rng.random(len(bases)) < rate / 2, letters[rng.integers(0, 4, len(bases))], bases)
-        return changed[rng.random(len(bases)) >= rate / 2].tobytes()
-
-    with data.rna.open("wb") as file:
-        for i in range(3000):
-            contig, length = contigs[rng.integers(4)], int(rng.integers(500, 1500))
-            start = int(rng.integers(0, len(contig) - length))
-            bases = sequenced(contig[start : start + length], 0.08)
-            file.write(b"@rna%d\n%s\n+\n%s\n" % (i, bases.replace(b"T", b"U"), b"5" * len(bases)))
-    with data.pairs[0].open("wb") as first, data.pairs[1].open("wb") as second:
-        for i in range(30_000):
-            contig, start = contigs[rng.integers(4)], int(rng.integers(0, 149_600))
-            fragment = contig[start : start + int(rng.integers(200, 400))]
-            ends = [fragment[:100], complement[fragment[::-1][:100]]]
-            for mate, (file, bases) in enumerate(
-                zip((first, second), ends[:: rng.choice([-1, 1])], strict=True)
-            ):
-                called = np.where(rng.random(100) < 0.01, letters[rng.integers(0, 4, 100)], bases).tobytes()
-                file.write(b"@p%d/%d\n%s\n+\n%s\n" % (i, mate + 1, called, b"I" * 100))
-    return data
-
-
 def minimap2_program(folder: Path) -> Path | None:
     """Build minimap2's command line from the C sources of the crate; None where zlib has no headers."""
     words = ["cargo", "metadata", "--format-version", "1", "--offline"]
@@ -204,7 +163,7 @@ def minimap2_program(folder: Path) -> Path | None:
     return program if program.exists() else None
 
 
-def _against_minimap2(folder: Path, data: _Data) -> Iterator[Row]:
+def _against_minimap2(folder: Path, data: ReadSet) -> Iterator[Row]:
     """Row 4: the records and the CPU time of minimap2's own command line."""
     program = minimap2_program(folder)
     if program is None:
@@ -242,7 +201,7 @@ def _against_minimap2(folder: Path, data: _Data) -> Iterator[Row]:
 def _cpu_row(
     theirs: tuple[Path, tuple[str, ...]],
     ours: tuple[str, tuple[Path, ...]],
-    data: _Data,
+    data: ReadSet,
     paths: tuple[Path, Path, Path],
 ) -> Row:
     """CPU of reading, mapping and writing records; the index is left out on both sides."""
@@ -273,7 +232,7 @@ def _cpu_s(words: list[object], output: Path) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _align(reads: tuple[Path, ...], data: _Data, bam: Path, preset: str, threads: int) -> AlignReport:
+def _align(reads: tuple[Path, ...], data: ReadSet, bam: Path, preset: str, threads: int) -> AlignReport:
     options = AlignOptions(preset=preset)
     return align_reads(AlignJob(reads, data.reference, bam, options), PumpSettings(threads=threads))
 
@@ -293,7 +252,7 @@ def _primary(path: Path) -> dict[tuple[str | None, bool], tuple[object, ...]]:
         }
 
 
-def _serial_share(folder: Path, data: _Data) -> Iterator[Row]:
+def _serial_share(folder: Path, data: ReadSet) -> Iterator[Row]:
     """Row 5: time inside shared locks and the merge's, of the workers' time on a core.
 
     One thread: with several, a thread that loses its core inside a lock would count as serial work.
@@ -306,76 +265,3 @@ def _serial_share(folder: Path, data: _Data) -> Iterator[Row]:
         share = min(_align(reads, data, bam, preset, 1).serial_share for _ in range(_REPEATS))
         figure = f"serial share of align, % ({preset}, {kind}, least of {_REPEATS})"
         yield Row.at_most(figure, 100 * share, 1.0)
-
-
-def _scaling(folder: Path, data: _Data) -> Iterator[Row]:
-    """Row 6: one thread against two, threads against processes, oversubscription; best wall times."""
-    bams = [folder / f"scaling{i}.bam" for i in range(2)]
-    code = "x = 1\nfor i in range(6_000_000): x = x * 3 & 0xFFFF"
-    halves = _halves(data.rna, folder)
-    script = (
-        "import sys; from pathlib import Path; from krill.map import *; from krill.pump import PumpSettings\n"
-        "job = AlignJob([Path(sys.argv[1])], Path(sys.argv[2]), Path(sys.argv[3]))\n"
-        "r = align_reads(job, PumpSettings(threads=1))\n"
-        "print(r.mapping.wall_s + r.merging.wall_s)"
-    )
-
-    def loop(n: int) -> float:
-        return _together([[sys.executable, "-c", code]] * n)
-
-    def threads(n: int) -> float:
-        report = _align((data.rna,), data, bams[0], "rna", n)
-        return report.mapping.wall_s + report.merging.wall_s
-
-    def processes() -> float:
-        words = [
-            [sys.executable, "-c", script, half, data.reference, bam]
-            for half, bam in zip(halves, bams, strict=True)
-        ]
-        running = [
-            subprocess.Popen([str(w) for w in line], stdout=subprocess.PIPE, text=True) for line in words
-        ]
-        return max(float(process.communicate()[0]) for process in running)
-
-    measures: dict[str, Callable[[], float]] = {
-        "loop1": lambda: loop(1),
-        "loop2": lambda: loop(2),
-        "t1": lambda: threads(1),
-        "t2": lambda: threads(2),
-        "t8": lambda: threads(8),
-        "p2": processes,
-    }
-    best: dict[str, float] = {}
-    for _ in range(_REPEATS):
-        for name, measure in measures.items():
-            seconds = measure()
-            best[name] = min(seconds, best.get(name, seconds))
-    machine = 2 * best["loop1"] / best["loop2"]
-    yield Row("speed-up of a pure-arithmetic loop on 2 cores", "", "", f"{machine:.3f}", None, machine)
-    figures = [
-        ("1 to 2 threads, over half the loop's speed-up", best["t1"] / best["t2"] / (machine / 2), 1.85),
-        ("2 threads over 2 processes", best["p2"] / best["t2"], 0.95),
-        ("8 threads on 2 cores over 2 threads", best["t2"] / best["t8"], 0.9),
-    ]
-    for figure, got, must in figures:
-        if machine < _IDLE_SPEED_UP:
-            why = f"the machine is busy, a plain loop speeds up {machine:.2f} times only (seen: {got:.3f})"
-            yield Row.not_measurable(figure, f">= {must}", why)
-        else:
-            yield Row.at_least(figure, got, must)
-
-
-def _halves(reads: Path, folder: Path) -> list[Path]:
-    lines = reads.read_bytes().splitlines(keepends=True)
-    middle = len(lines) // 8 * 4
-    halves = [folder / "half1.fq", folder / "half2.fq"]
-    for path, part in zip(halves, (lines[:middle], lines[middle:]), strict=True):
-        path.write_bytes(b"".join(part))
-    return halves
-
-
-def _together(commands: list[list[str]]) -> float:
-    start = time.perf_counter()
-    for process in [subprocess.Popen(command) for command in commands]:
-        process.wait()
-    return time.perf_counter() - start

@@ -1,0 +1,1 @@
+"""What alignment is measured on, and how it scales."""
