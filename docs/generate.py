@@ -12,6 +12,7 @@ from baleen.data import (
     CONTRAST_COLUMNS,
     EVENT_NAME_COLUMNS,
     MOD_COLUMNS,
+    MOD_READ_COLUMNS,
     SAMPLE_COLUMNS,
     SITE_COLUMNS,
     Column,
@@ -118,6 +119,12 @@ def _site_table() -> Iterator[str]:
     yield "Written with `--basecaller-mods`: what the tags MM and ML say, native against control."
     yield ""
     yield from _columns(MOD_COLUMNS)
+    yield ""
+    yield "## `basecaller_reads.tsv`"
+    yield ""
+    yield "Written with `--basecaller-mods`: native reads at rows with padj < .05 of the table above."
+    yield ""
+    yield from _columns(MOD_READ_COLUMNS)
     yield ""
     yield "## `named_events.tsv`"
     yield ""

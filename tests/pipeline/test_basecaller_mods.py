@@ -114,5 +114,13 @@ def test_pseudouridine_of_real_trna_is_found_and_named(shared_data, tmp_path):
     )}  # fmt: skip
     assert found == {"Arg": 79, "Gly": 78, "Ala": 78}
     assert table["padj"][best].max() < 1e-10
+    reads = read_site_table(tmp_path / "out/basecaller_reads.tsv")
+    here = (reads["position"] == 79) & np.isin(reads["mod_code"].astype(str), ["17802", "17802.0"])
+    row = (table["position"] == 79) & (table["mod_code"] == "17802")
+    assert here.sum() == table["n_native"][row].sum()
+    assert set(reads["sample"]) == {"native"}
+    assert reads["corrected_probability"][here].mean() == pytest.approx(table["mod_ratio"][row][0], abs=0.1)
+    order = np.argsort(reads["probability"][here])
+    assert np.all(np.diff(reads["corrected_probability"][here][order]) >= 0)
     events = read_site_table(tmp_path / "out/named_events.tsv")
     assert (events["mod_name"] == "pseudouridine").sum() >= 2

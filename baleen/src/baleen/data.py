@@ -334,6 +334,17 @@ MOD_COLUMNS: tuple[Column, ...] = (
 )
 """The table of the basecaller's own modification calls, in order."""
 
+MOD_READ_COLUMNS: tuple[Column, ...] = (
+    Column("contig", "str", "", "reference sequence"),
+    Column("position", "int32", "0-based", "reference index of the base"),
+    Column("mod_code", "str", "", "modification code of the MM tag"),
+    Column("sample", "str", "", "name of the sequenced library"),
+    Column("read_id", "str", "", "native read"),
+    Column("probability", "float32", "", "what the basecaller says"),
+    Column("corrected_probability", "float64", "", "corrected by what it says of the control there"),
+)
+"""The table of the basecaller's calls of single native reads, at significant rows, in order."""
+
 EVENT_NAME_COLUMNS: tuple[Column, ...] = (
     Column("contig", "str", "", "reference sequence"),
     Column("position", "int32", "0-based", "called position of an event"),

@@ -25,7 +25,7 @@ from baleen.files import complete_file
 from baleen.manifest import RUN_NAME, parameter_hash, read_parameters, write_run
 from baleen.outputs.merge import SiteCounts, merge_contrasts, merge_sites, merge_tables
 from baleen.outputs.mod_bam import merge_bams, merged_header
-from baleen.outputs.mod_table import merge_mods, write_named_events
+from baleen.outputs.mod_table import merge_mods, write_mod_reads, write_named_events
 from baleen.outputs.slices import Slice, slice_path
 from baleen.pileup import total_status
 from baleen.plan import Group, Plan, largest_first
@@ -33,6 +33,7 @@ from baleen.worker import (
     CALLS,
     CONTRASTS,
     EVIDENCE,
+    MOD_READS,
     MODS,
     READS,
     SAMPLES,
@@ -44,7 +45,7 @@ from baleen.worker import (
 
 SITES_NAME, READS_NAME = "site_results.tsv", "read_results.bam"
 SAMPLES_NAME, CONTRASTS_NAME, CONDITIONS_NAME = "sample_sites.tsv", "contrasts.tsv", "conditions"
-MODS_NAME, NAMED_NAME = "basecaller_mods.tsv", "named_events.tsv"
+MODS_NAME, MOD_READS_NAME, NAMED_NAME = "basecaller_mods.tsv", "basecaller_reads.tsv", "named_events.tsv"
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: fl
 
 def _clear(output_dir: Path) -> None:
     """Remove what an earlier run in the folder may have written and this one may not."""
-    for name in (SAMPLES_NAME, CONTRASTS_NAME, MODS_NAME, NAMED_NAME):
+    for name in (SAMPLES_NAME, CONTRASTS_NAME, MODS_NAME, MOD_READS_NAME, NAMED_NAME):
         (output_dir / name).unlink(missing_ok=True)
     if (output_dir / CONDITIONS_NAME).is_dir():
         shutil.rmtree(output_dir / CONDITIONS_NAME)
@@ -235,6 +236,7 @@ def _merge(
         LOG.info("contrasts: %d differences at padj < 0.05: %s", n, output_dir / CONTRASTS_NAME)
     if job.config.output.basecaller_mods:
         mods = merge_mods(output_dir / MODS_NAME, slices(MODS), comments)
+        write_mod_reads(output_dir / MOD_READS_NAME, slices(MOD_READS), mods, comments)
         n = write_named_events(output_dir / NAMED_NAME, output_dir / SITES_NAME, mods, comments)
         n_mods = sum(len(one["position"]) for one in mods)
         LOG.info("basecaller: %d modifications at padj < 0.05; %d events have a name", n_mods, n)

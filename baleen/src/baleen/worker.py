@@ -39,7 +39,7 @@ from baleen.scorers import load_scorers, score_windows
 from krill import PoreModel, Ragged, ReadBatch
 
 EVIDENCE, CALLS, READS = "evidence.npz", "calls.npz", "bam"
-SAMPLES, CONTRASTS, MODS = "samples.npz", "contrasts.npz", "mods.npz"
+SAMPLES, CONTRASTS, MODS, MOD_READS = "samples.npz", "contrasts.npz", "mods.npz", "mod_reads.npz"
 
 
 @dataclass(frozen=True)
@@ -260,6 +260,7 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
     clock = Clock(crew_of(job.threads))
     evidence = Slice(slice_path(job.evidence_folder, group.index, EVIDENCE))
     tables, sample_tables, contrast_tables, mod_tables = {}, {}, {}, {}
+    mod_reads = {}
     conditions = tuple(sample.condition for sample in job.source.samples)
     read_calls: list[tuple[str, ReadCalls]] = []
     hmm = read_hmm(job.config.calling.hmm_params)
@@ -273,7 +274,7 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
             if job.conditions and not job.is_condition:
                 contrast_tables[name] = calling.call_contrasts(scored, calls, model, job.conditions)
             if job.config.output.basecaller_mods:
-                mod_tables[name] = _test_mods(scored, job.source)
+                mod_tables[name], mod_reads[name] = _test_mods(scored, job.source)
             read_calls.append((scored.contig, calls.reads))
         evidence.close()
     if job.config.output.read_bam:
@@ -288,13 +289,14 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
             write_slice(slice_path(job.folder, group.index, SAMPLES), sample_tables, {})
         if job.config.output.basecaller_mods:
             write_slice(slice_path(job.folder, group.index, MODS), mod_tables, {})
+            write_slice(slice_path(job.folder, group.index, MOD_READS), mod_reads, {})
         if contrast_tables:
             write_slice(slice_path(job.folder, group.index, CONTRASTS), contrast_tables, {})
     return GroupOutcome(clock.seconds)
 
 
-def _test_mods(evidence: Evidence, source: ReadSource) -> Arrays:
-    """Return the test of the basecaller's own calls at the positions of a contig."""
+def _test_mods(evidence: Evidence, source: ReadSource) -> tuple[Arrays, Arrays]:
+    """Return the test of the basecaller's own calls in a contig, and reads that may be called by it."""
     bases = dict(zip(evidence.position.tolist(), (kmer[2] for kmer in evidence.kmer.tolist()), strict=True))
     names = zip(evidence.reads.sample.tolist(), evidence.reads.read_ids, strict=True)
     rows = {name: row for row, name in enumerate(names)}
@@ -305,7 +307,16 @@ def _test_mods(evidence: Evidence, source: ReadSource) -> Arrays:
     spread = {f"spread_{name}": values for name, values in dataclasses.asdict(test.spread).items()}
     codes = np.array(mods.codes, np.str_)[test.code] if mods.codes else np.zeros(0, np.str_)
     contig = np.full(len(test.position), evidence.contig)
-    return {"contig": contig, "mod_code": codes, **columns, **spread}
+    found = test.calls(mods, evidence.reads)
+    reads = {
+        "contig": np.full(len(found), evidence.contig),
+        "position": mods.position[found],
+        "mod_code": np.array(mods.codes, "S16")[mods.code[found]] if mods.codes else np.zeros(0, "S16"),
+        "sample": np.array(evidence.reads.sample_names)[evidence.reads.sample[mods.read[found]]],
+        "read_id": np.array([evidence.reads.read_ids[row].encode() for row in mods.read[found]], "S"),
+        "probability": mods.probability[found],
+    }
+    return {"contig": contig, "mod_code": codes, **columns, **spread}, reads
 
 
 def read_evidence(piece: Slice, name: str, config: CallingConfig) -> Evidence:

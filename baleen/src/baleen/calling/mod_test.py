@@ -15,6 +15,10 @@ MIN_READS = 3
 """Reads of either label below which nothing is tested."""
 
 
+CANDIDATE_Z = 1.645
+"""Score below which a row cannot have an adjusted p-value below .05."""
+
+
 class ModTest(NamedTuple):
     """One row per position and modification that both labels have reads at, ``n`` rows.
 
@@ -79,6 +83,14 @@ class ModTest(NamedTuple):
             n[0][tested].astype(np.int32), n[1][tested].astype(np.int32),
             mean[0][tested], mean[1][tested], np.asarray(variance)[tested], z[tested], spread,
         )  # fmt: skip
+
+    def calls(self, mods: BasecallerMods, reads: ReadIndex) -> npt.NDArray[np.int64]:
+        """Return the rows of native reads where the test may be significant over the run."""
+        width = max(len(mods.codes), 1)
+        likely = self.z > CANDIDATE_Z
+        keys = self.position[likely].astype(np.int64) * width + self.code[likely]
+        here = np.isin(mods.position.astype(np.int64) * width + mods.code, keys)
+        return np.flatnonzero(here & reads.is_native[mods.read])
 
 
 def _sample_means(

@@ -8,10 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from baleen.calling import SIGNIFICANT, Inflation, Spread, SpreadPrior, benjamini_hochberg
-from baleen.calling.counts import Counts
-from baleen.calling.replicates import SPREAD_SHAPE
-from baleen.data import EVENT_NAME_COLUMNS, MOD_COLUMNS
+from baleen.calling import SIGNIFICANT, Inflation, Spread, SpreadPrior, benjamini_hochberg, fit_priors
+from baleen.data import EVENT_NAME_COLUMNS, MOD_COLUMNS, MOD_READ_COLUMNS
 from baleen.outputs.site_table import write_site_table
 from baleen.outputs.slices import Slice
 
@@ -53,20 +51,62 @@ def merge_mods(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> l
     comments
         Facts that hold for the whole table.
     """
-    counts = Counts.total([_spread(table).counts() for table in _tables(slices)], SPREAD_SHAPE)
-    prior = SpreadPrior.of(counts)
-    tested = [_finish(table, prior) for table in _tables(slices)]
-    adjusted = benjamini_hochberg(np.concatenate([np.zeros(0), *(one["pvalue"] for one in tested)]))
-    ends = np.cumsum([len(one["pvalue"]) for one in tested], dtype=np.int64)
-    complete = [
-        {**one, "padj": adjusted[end - len(one["pvalue"]) : end]}
-        for one, end in zip(tested, ends, strict=True)
-    ]
-    write_site_table(path, [column.name for column in MOD_COLUMNS], complete, comments)
-    return [
-        {name: column[np.nan_to_num(one["padj"], nan=1.0) < SIGNIFICANT] for name, column in one.items()}
-        for one in complete
-    ]
+    priors = fit_priors((_spread(table).counts(),) for table in _tables(slices))
+    prior = priors[0] if priors else None
+    parts = [_finish(table, prior)["pvalue"] for table in _tables(slices)]
+    adjusted = benjamini_hochberg(np.concatenate([np.zeros(0), *parts]))
+    ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
+    significant: list[Table] = []
+
+    def finished() -> Iterator[Table]:
+        for table, end in zip(_tables(slices), ends, strict=True):
+            one = _finish(table, prior)
+            one["padj"] = adjusted[end - len(table["position"]) : end]
+            is_found = np.nan_to_num(one["padj"], nan=1.0) < SIGNIFICANT
+            significant.append({name: column[is_found] for name, column in one.items()})
+            yield one
+
+    write_site_table(path, [column.name for column in MOD_COLUMNS], finished(), comments)
+    return significant
+
+
+def write_mod_reads(
+    path: Path, slices: Sequence[Path], mods: Sequence[Table], comments: Sequence[str]
+) -> None:
+    """Write the reads at significant rows with probabilities corrected by the control.
+
+    Parameters
+    ----------
+    path
+        The table.
+    slices
+        Slices of reads, whose tables go with those of `merge_mods`.
+    mods
+        Its significant rows, contig by contig.
+
+    Notes
+    -----
+    What the basecaller says of unmodified bases there, the control's mean ``c``, is what says
+    nothing: a probability ``p`` is worth the ratio ``r = p (1 - c) / ((1 - p) c)``. With the
+    corrected share ``s`` the read is modified with probability ``s r / (1 - s + s r)``.
+    """
+
+    def contigs() -> Iterator[Table]:
+        for reads, found in zip(_tables(slices), mods, strict=True):
+            places = zip(found["position"].tolist(), found["mod_code"].tolist(), strict=True)
+            number = {key: row for row, key in enumerate(places)}
+            codes = [code.decode() for code in reads["mod_code"].tolist()]
+            keys = zip(reads["position"].tolist(), codes, strict=True)
+            row = np.array([number.get(key, -1) for key in keys], np.int64)
+            kept, at = {name: column[row >= 0] for name, column in reads.items()}, row[row >= 0]
+            share, control = (
+                np.clip(found[name][at], 0.005, 0.995) for name in ("mod_ratio", "control_probability")
+            )
+            p = np.clip(kept["probability"].astype(np.float64), 1 / 512, 1 - 1 / 512)
+            log_odds = special.logit(share) + special.logit(p) - special.logit(control)
+            yield {**kept, "corrected_probability": special.expit(log_odds)}
+
+    write_site_table(path, [column.name for column in MOD_READ_COLUMNS], contigs(), comments)
 
 
 def _tables(slices: Sequence[Path]) -> Iterator[Table]:
