@@ -1,8 +1,11 @@
-"""Acceptance of studies: replicates that differ, and what the test makes of them."""
+"""Acceptance of studies: replicates, conditions, re-calling, training, scorers, panels, basecaller calls."""
 
+import csv
+import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -52,7 +55,11 @@ class Found(NamedTuple):
 def rows() -> Iterator[Row]:
     """Measure every figure."""
     yield from _replicates()
+    yield from _contrasts()
+    with tempfile.TemporaryDirectory() as place:
+        yield from _runs(Path(place))
     yield from _basecaller_mods()
+    yield from _tests()
 
 
 def _replicates() -> Iterator[Row]:
@@ -72,6 +79,103 @@ def _replicates() -> Iterator[Row]:
     blind, got = call(evidence, as_replicates=False), call(evidence)
     lost = blind.sites - got.sites
     yield Row.at_most(f"replicates, no shift: sites lost of {blind.sites} (s = .5)", lost, 1, 0)
+
+
+def _contrasts() -> Iterator[Row]:
+    """Two native conditions that share every site: their contrasts must be uniform."""
+    groups = ("a", "b", "control", "control")
+    evidence = score(Libraries(share=0.5, contigs=8), groups)
+    model = calling.fit_run(map(calling.summarise, evidence), CONFIG)
+    p = np.concatenate(
+        [
+            calling.call_contrasts(one, calling.call_contig(one, model, CONFIG), model, ("a", "b"))["pvalue"]
+            for one in evidence
+        ]
+    )
+    name = f"contrasts of equal conditions ({len(p)} positions, 72 sites): share p < .05"
+    yield Row.within(name, float(np.mean(p < 0.05)), 0.03, 0.07, ".045 to .055")
+
+
+def _baleen(*arguments: str | Path) -> float:
+    """Run a subcommand; return its seconds."""
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "baleen", *map(str, arguments)]
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def _runs(place: Path) -> Iterator[Row]:
+    """Aggregate, panel and training on one simulated pair."""
+    pair = place / "pair"
+    options = [
+        "--contigs",
+        "6",
+        "--contig-length",
+        "600",
+        "--reads",
+        "60",
+        "--seed",
+        "11",
+        "--pore",
+        "rna004",
+    ]
+    _baleen("simulate", "-o", pair, *options, "--no-moves")
+    native, control = (
+        [f"--{one}-bam", pair / one / "reads.bam", f"--{one}-blow5", pair / one / "reads.blow5"]
+        for one in ("native", "ivt")
+    )
+    common = ["--ref", pair / "ref.fa"]
+    run_s = _baleen("run", *native, *control, *common, "-o", place / "run", "--keep-intermediate")
+    again_s = _baleen("aggregate", place / "run", "-o", place / "again")
+    yield Row.at_most(f"aggregate, seconds (the run took {run_s:.0f})", again_s, 15, 5)
+    yield _same_bytes("aggregate without changes: rows of the site table", place / "run", place / "again", 5)
+    _baleen("panel", "build", *control, *common, "-o", place / "panel")
+    panel = ["--control-panel", place / "panel"]
+    _baleen("run", *native, *panel, *common, "-o", place / "on_panel")
+    yield _same_bytes("run on a control panel: bytes of the site table", place / "run", place / "on_panel", 0)
+    yield from _training(pair, place)
+
+
+def _same_bytes(figure: str, one: Path, other: Path, n_skipped: int) -> Row:
+    lines = [(path / "site_results.tsv").read_bytes().splitlines()[n_skipped:] for path in (one, other)]
+    same = lines[0] == lines[1]
+    return Row.holds(
+        figure, "the same", ok=same, got=f"{len(lines[0])} lines, {'the same' if same else 'not'}"
+    )
+
+
+def _training(pair: Path, place: Path) -> Iterator[Row]:
+    """Train on the truth of a simulated pair; parts of contigs are held out."""
+    with (pair / "truth_sites.tsv").open() as handle:
+        sites = sorted((row["contig"], int(row["pos0"])) for row in csv.DictReader(handle, delimiter="\t"))
+    rows = [
+        (contig, position + away, label) for contig, position in sites for away, label in ((0, 1), (7, 0))
+    ]
+    text = "".join(f"{contig}\t{position}\t{label}\n" for contig, position, label in rows)
+    (place / "sites.tsv").write_text("contig\tposition\tlabel\n" + text)
+    text = (pair / "truth_reads.tsv").read_text().replace("pos0\tmodified", "position\tlabel")
+    (place / "reads.tsv").write_text(text)
+    for labels in ("sites", "reads"):
+        _baleen("train", place / "run", "--labels", place / f"{labels}.tsv", "-o", place / f"{labels}.json")
+        found = json.loads((place / f"{labels}.json").read_text())["provenance"]["cross_validation"]
+        before, after = found["default"], found["trained"]
+        name = f"training on {labels}, AUROC of labels held out minus that of the default"
+        yield Row.at_least(f"{name} ({before['auroc']:.4f})", after["auroc"] - before["auroc"], -0.002, 0)
+        if "log_loss" in before:
+            name = f"training on {labels}, log loss held out over that of the default"
+            yield Row.at_most(
+                f"{name} ({before['log_loss']:.3f})", after["log_loss"] / before["log_loss"], 1, 0.9
+            )
+
+
+def _tests() -> Iterator[Row]:
+    """Run the tests that hold the rest, the guide's scorer among them."""
+    for name in ("replicates", "studies", "training", "scorers", "basecaller_mods", "panel"):
+        path = machine.ROOT / f"tests/pipeline/test_{name}.py"
+        command = [sys.executable, "-m", "pytest", "-q", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=machine.ROOT)
+        last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "nothing"
+        yield Row.holds(f"tests of {name}", "pass", ok=done.returncode == 0, got=last)
 
 
 def _basecaller_mods() -> Iterator[Row]:
@@ -100,9 +204,9 @@ def _basecaller_mods() -> Iterator[Row]:
     yield Row.at_least("tRNA: events that Baleen finds, named pseudouridine", named, 3)
 
 
-def score(libraries: Libraries) -> list[calling.Evidence]:
-    """Score every contig."""
-    pileups = (_pileup(number, libraries) for number in range(libraries.contigs))
+def score(libraries: Libraries, groups: tuple[str, ...] = ()) -> list[calling.Evidence]:
+    """Score every contig; ``groups`` names the condition of each library."""
+    pileups = (_pileup(number, libraries, groups) for number in range(libraries.contigs))
     return [calling.score_contig(pileup, None, None, CONFIG, 1) for pileup in pileups]
 
 
@@ -121,7 +225,7 @@ def call(evidence: list[calling.Evidence], *, as_replicates: bool = True) -> Fou
     return Found(float(np.mean(p[far] < 0.05)), int(np.sum(padj[far] < 0.05)), int(sum(hits)), events)
 
 
-def _pileup(number: int, libraries: Libraries) -> SignalPileup:
+def _pileup(number: int, libraries: Libraries, groups: tuple[str, ...]) -> SignalPileup:
     rng = np.random.default_rng([0, number])
     sequence = rng.choice(np.frombuffer(b"ACGT", np.uint8), libraries.length_bp)
     is_native = np.array(libraries.is_native)
@@ -158,5 +262,6 @@ def _pileup(number: int, libraries: Libraries) -> SignalPileup:
             sample=sample.astype(np.uint8),
             fold=np.zeros(n, np.uint8),
             sample_names=tuple(f"s{i}" for i in range(len(is_native))),
+            sample_groups=groups,
         ),
     )
