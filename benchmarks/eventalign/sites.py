@@ -1,11 +1,16 @@
 """Does the level of a modified base survive the placement? Single-read AUC within each site."""
 
 import csv
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from benchmarks.eventalign.measure import Placed
+from benchmarks.eventalign.data import Truth
+from benchmarks.eventalign.measure import Placed, true_intervals
+from krill.reads.batch import Alignments, ReadBatch
 
 FEWEST_READS = 3
 
@@ -39,3 +44,30 @@ def site_auc(folder: Path, found: dict[str, Placed | None], center: int) -> floa
         total += float(np.sum(difference > 0) + 0.5 * np.sum(difference == 0))
         pairs += difference.size
     return total / pairs
+
+
+def only(
+    found: dict[str, Placed | None], keep: Callable[[str, Placed], npt.NDArray[np.bool_]]
+) -> dict[str, Placed | None]:
+    """Return the placements without the positions that ``keep`` masks out."""
+    kept: dict[str, Placed | None] = {}
+    for read_id, read in found.items():
+        if read is not None:
+            mask = keep(read_id, read)
+            kept[read_id] = replace(read, **{name: values[mask] for name, values in vars(read).items()})
+    return kept
+
+
+def at_true_boundaries(
+    batch: ReadBatch, scaled_by: Alignments, truths: dict[str, Truth], kmer_size: int
+) -> dict[str, Placed | None]:
+    """Return levels between the true boundaries: what no placement can surpass, scaling as it is."""
+    found: dict[str, Placed | None] = {}
+    for i, read_id in enumerate(batch.read_ids):
+        kmer, start, end = true_intervals(truths[read_id], kmer_size)
+        signal_pa = (batch.signal[i].astype(np.float64) + batch.offset_adc[i]) * batch.scale_pa[i]
+        sums = np.concatenate([[0], np.cumsum(signal_pa)])
+        drift = scaled_by.drift_pa[i] * ((start + end) / 2 / len(signal_pa) - 0.5)
+        level = (sums[end] - sums[start]) / (end - start) - scaled_by.shift_pa[i] - drift
+        found[read_id] = Placed(kmer, start, end, level / scaled_by.scale[i], np.ones(len(kmer)))
+    return found

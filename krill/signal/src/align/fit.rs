@@ -128,7 +128,7 @@ impl Quality {
 
     /// Good enough to be handed on. Along a move table a path has less freedom to fit a wrong reference.
     pub(super) fn is_acceptable(self, with_moves: bool) -> bool {
-        self.r >= if with_moves { 0.65 } else { 0.8 } && self.worst_r >= 0.4 && self.short <= 0.4
+        self.r >= if with_moves { 0.65 } else { 0.89 } && self.worst_r >= 0.4 && self.short <= 0.4
     }
 }
 

@@ -5,7 +5,7 @@ use super::target::Target;
 
 /// Largest cost of a sample in its place, in expected costs of a sample in its right place: a modified
 /// base may be off by several levels' noise.
-const LARGEST: f32 = 10.0;
+const LARGEST: f32 = 20.0;
 
 /// Cost of a sample in the end piece before the target: what is left of the adapter.
 const BEFORE: f32 = 1.5;

@@ -5,17 +5,13 @@ use super::fit::{Measure, Moments, Noise, Placed, Quality, moments};
 use super::levels::Levels;
 use super::moves::MoveTable;
 use super::path::windows;
-use super::posterior::{GRID, Posterior};
+use super::posterior::{Posterior, Shares, confidence};
 use super::read::Attempt;
 use super::scaling::{Scaling, from_quantiles};
-use super::simd::LANES;
 use super::target::Target;
 use super::viterbi::Viterbi;
-use super::{Mode, Placement, Status, Summary, coarse, fit, simd};
+use super::{Mode, Placement, Status, Summary, coarse, fit, posterior, simd};
 use crate::Isa;
-
-/// An entry that keeps more samples than this many mean dwells is a stall (or the poly-A tail).
-const STALL: f32 = 4.0;
 
 /// Samples at either edge of a position that the pore's filter mixes with the neighbour's.
 const EDGE: usize = 1;
@@ -37,11 +33,10 @@ pub(super) struct Arena {
     boundaries: Vec<u32>,
     first_entries: Vec<u32>,
     moments: Moments,
-    odds: Vec<f32>,
-    probability: Vec<[u8; LANES]>,
+    shares: Vec<Shares>,
     pub(super) moves: MoveTable,
     coarse: coarse::Scratch,
-    stored: Vec<f32>,
+    posterior: posterior::Scratch,
     fit: fit::Scratch,
     best_path: Vec<[u16; 1]>,
     adapted_path: Vec<[u16; 2]>,
@@ -131,8 +126,10 @@ impl<'a> Passes<'a> {
         if mode != Mode::Fast {
             self.fit();
         }
-        self.adapted_viterbi(with_moves);
-        self.fit();
+        for _ in 0..2 {
+            self.adapted_viterbi(with_moves);
+            self.fit();
+        }
         let quality = self.quality();
         self.fit_r = quality.r;
         self.scaling.is_plausible() && quality.is_acceptable(with_moves)
@@ -211,19 +208,15 @@ impl<'a> Passes<'a> {
         let dwell = self.dwell();
         let weight = 0.5 / (self.noise.sample.powi(2) + dwell * (blur * self.noise.level).powi(2));
         let arena = &mut *self.arena;
-        windows(&mut arena.boundaries, STATES as u32, &mut arena.first_entries);
-        fill_odds(&arena.boundaries, dwell, STATES, &mut arena.odds);
         simd::run(
             self.isa,
             Posterior::<STATES> {
                 signal: &arena.signal,
                 levels: &arena.levels,
                 weight,
-                odds: &arena.odds,
                 prior: with_moves.then(|| arena.moves.prior(arena.levels.n)),
-                first_entries: &arena.first_entries,
-                stored: &mut arena.stored,
-                probability: &mut arena.probability,
+                scratch: &mut arena.posterior,
+                shares: &mut arena.shares,
                 boundaries: &mut arena.boundaries,
             },
         );
@@ -234,7 +227,7 @@ impl<'a> Passes<'a> {
         let weight = 0.5 / self.noise.sample.powi(2);
         let arena = &mut *self.arena;
         arena.adapted.fill(&arena.target, self.noise.variance(), arena.levels.trusts_anchors);
-        let (model, own) = (1.0 / self.noise.level.powi(2), 1.0 / self.noise.sample.powi(2));
+        let (model, own) = (2.0 / self.noise.level.powi(2), 1.0 / self.noise.sample.powi(2));
         for entry in 1..arena.adapted.n - 1 {
             let n = (arena.boundaries[entry + 1] - arena.boundaries[entry]) as f32;
             let level = &mut arena.adapted.mean[entry];
@@ -277,36 +270,13 @@ impl<'a> Passes<'a> {
                 sample_end: (self.start + end) as i32,
                 level_mean: mean,
                 level_stdv: variance.sqrt(),
-                confidence: if mode == Mode::Fast { f32::NAN } else { self.confidence(j + 1) },
+                confidence: match mode {
+                    Mode::Fast => f32::NAN,
+                    _ => confidence(&arena.shares, j + 1, start..end),
+                },
             };
             n += 1;
         }
         n
-    }
-
-    /// Mean posterior probability that an entry's samples are its own.
-    fn confidence(&self, entry: usize) -> f32 {
-        let arena = &*self.arena;
-        let (start, end) = (arena.boundaries[entry] as usize, arena.boundaries[entry + 1] as usize);
-        let first = start.div_ceil(GRID).min((end - 1) / GRID);
-        let last = ((end - 1) / GRID).max(first);
-        let mut sum = 0;
-        for point in first..=last {
-            let window = arena.first_entries[point * GRID] as usize;
-            let lane = entry.wrapping_sub(window);
-            sum += arena.probability[point].get(lane).map_or(0, |&share| u32::from(share));
-        }
-        sum as f32 / (255 * (last - first + 1)) as f32
-    }
-}
-
-/// Odds of leaving a sub-state at each sample: slower where the path so far stalls.
-fn fill_odds(boundaries: &[u32], dwell: f32, states: usize, odds: &mut Vec<f32>) {
-    odds.clear();
-    for pair in boundaries.windows(2) {
-        let own = (pair[1] - pair[0]) as f32;
-        let expected = if own > STALL * dwell { own } else { dwell };
-        let leave = (states as f32 / expected).min(0.5);
-        odds.resize(pair[1] as usize, leave / (1.0 - leave));
     }
 }

@@ -1,24 +1,35 @@
 //! Posterior placement: the sum over all paths, and for each entry the median of its first sample.
 //!
 //! Dwell is negative binomial: each entry is a chain of sub-states, each left with the same
-//! probability per sample. Evidence is tempered, because the samples of an event share its error.
-//! Computed in linear space, brought back to one size every few samples: within a window the entries
+//! probability per block. Evidence is tempered, because the samples of an event share its error.
+//! A modified base moves the levels of several neighbouring entries one way. Each entry therefore has
+//! three variants: its level as the model has it, above and below. A shift is rare, but the next entry
+//! mostly keeps it. Without them the entries around a modified base lose their signal to others.
+//!
+//! Computed in linear space, brought back to one size every few blocks: within a window the entries
 //! ahead of the best are never further below it than a few dozen nats, and those behind it cannot come
-//! back. Values are kept where the posterior is taken: 24 bytes per sample with three sub-states.
+//! back. Values are kept where the posterior is taken: 72 bytes per sample with three sub-states.
 
 use super::levels::Levels;
 use super::moves::Prior;
-use super::path::separate;
-use super::simd::{self, LANES, LaneKernel, ROUND, Simd};
+use super::path::{separate, windows};
+use super::simd::{self, LANES, LaneKernel, Simd};
 
-/// Posteriors are taken every so many samples; between them boundaries are interpolated.
+/// Samples from one point at which the posterior is taken to the next; between them boundaries are
+/// interpolated.
 pub(super) const GRID: usize = 8;
 
-/// Values are brought back to [`LARGE`] every so many samples.
-const SAMPLES_PER_RESET: usize = 16;
+/// Samples per block where the mean dwell is long enough; else each sample is one.
+const LARGEST_BLOCK: usize = 2;
+
+/// Shortest mean dwell that is, samples.
+const LONG_DWELL: f32 = 12.0;
+
+/// Values are brought back to [`LARGE`] every so many blocks.
+const BLOCKS_PER_RESET: usize = 16;
 
 /// What the values of a window add up to after a reset, and what counts as nothing then: single
-/// precision ends at 1e38 and 1e-38, and a sample changes values by a factor of two at most upwards.
+/// precision ends at 1e38 and 1e-38, and a block changes values by a factor of two at most upwards.
 const LARGE: f32 = 1e18;
 const NEGLIGIBLE: f32 = 1e-18;
 
@@ -26,180 +37,296 @@ const NEGLIGIBLE: f32 = 1e-18;
 const CERTAIN: f32 = 255.0;
 const HALF: f32 = 127.5;
 
-/// Largest evidence of one sample, in factors of two.
-const LARGEST_EVIDENCE: f32 = 4.0;
+/// `e^-c` is taken as `(1 - c / 2^SQUARINGS)` squared so often: a normal distribution but in its tails.
+const SQUARINGS: i32 = 3;
 
-/// Replaces `boundaries` by posterior medians and fills the posterior of every window on the grid.
+/// Largest `c / 2^SQUARINGS`: a block's likelihoods differ by a factor of 16 at most.
+const LARGEST_EVIDENCE: f32 = 0.293;
+
+/// By how much a modified base shifts levels, picoampere.
+const SHIFT: f32 = 4.5;
+
+/// Probability of a shift up, and of one down, at any entry.
+const SHIFTED: f32 = 0.05;
+
+/// Probability that the entry after a shifted one is shifted for the same reason.
+const KEPT: f32 = 0.8;
+
+/// Level as the model has it, above, below.
+const VARIANTS: usize = 3;
+
+/// An entry that keeps more samples than this many mean dwells is a stall (or the poly-A tail).
+const STALL: f32 = 4.0;
+
+/// Replaces `boundaries` by posterior medians and fills the posterior on the grid.
 pub(super) struct Posterior<'a, const STATES: usize> {
     pub(super) signal: &'a [f32],
     pub(super) levels: &'a Levels,
-    /// Cost of a squared picoampere, nats.
+    /// Cost of a squared picoampere in one sample, nats.
     pub(super) weight: f32,
-    /// Odds of leaving a sub-state per sample.
-    pub(super) odds: &'a [f32],
     pub(super) prior: Option<Prior<'a>>,
-    pub(super) first_entries: &'a [u32],
-    /// Memory for values on the grid, kept between reads.
-    pub(super) stored: &'a mut Vec<f32>,
-    /// Per grid point and lane: probability that the sample belongs to the entry, in 1/255.
-    pub(super) probability: &'a mut Vec<[u8; LANES]>,
+    pub(super) scratch: &'a mut Scratch,
+    /// One per grid point.
+    pub(super) shares: &'a mut Vec<Shares>,
     pub(super) boundaries: &'a mut [u32],
 }
 
-/// Values of every sub-state of the window, forward or backward.
-type States<S, const STATES: usize> = [<S as Simd>::Lanes; STATES];
+/// Posterior at a grid point.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shares {
+    first: u32,
+    of_lane: [u8; LANES],
+}
+
+/// Memory of the pass, kept between reads.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// Values on the grid.
+    stored: Vec<f32>,
+    /// First entry of the window of every block.
+    first_entries: Vec<u32>,
+    /// Odds of entering an entry in every block.
+    odds: Vec<f32>,
+    /// Levels and ceilings in units of the likelihood.
+    mean: Vec<f32>,
+    ceiling: Vec<f32>,
+}
 
 impl<const STATES: usize> LaneKernel for Posterior<'_, STATES> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(mut self) {
-        self.both_ways::<S>();
-        self.place_boundaries();
+    fn run<S: Simd>(self) {
+        let (n_samples, n_entries) = (self.signal.len(), self.levels.n);
+        let dwell = n_samples as f32 / n_entries as f32;
+        let block = if dwell < LONG_DWELL { 1 } else { LARGEST_BLOCK };
+        for boundary in self.boundaries.iter_mut() {
+            *boundary /= block as u32;
+        }
+        let scale = (self.weight * block as f32 / (1 << SQUARINGS) as f32).sqrt();
+        let Scratch { stored, first_entries, odds, mean, ceiling } = self.scratch;
+        windows(self.boundaries, STATES as u32, first_entries);
+        fill_odds(self.boundaries, dwell / block as f32, STATES, odds);
+        mean.clear();
+        mean.extend(self.levels.mean.iter().map(|level| level * scale));
+        ceiling.clear();
+        let limit = |ceiling: &f32| (ceiling * scale * scale).min(LARGEST_EVIDENCE);
+        ceiling.extend(self.levels.ceiling.iter().map(limit));
+        let (signal, prior) = (self.signal, self.prior);
+        let walk = Walk::<STATES> { signal, block, scale, prior, mean, ceiling, odds, first_entries };
+        walk.both_ways::<S>(stored, self.shares, n_entries - 1);
+        place_boundaries(self.shares, self.boundaries);
+        self.boundaries[n_entries] = n_samples as u32;
         separate(self.boundaries, 1);
     }
 }
 
-impl<const STATES: usize> Posterior<'_, STATES> {
+/// Odds of moving through all sub-states of an entry: slower where the path so far stalls.
+fn fill_odds(boundaries: &[u32], dwell: f32, states: usize, odds: &mut Vec<f32>) {
+    odds.clear();
+    for pair in boundaries.windows(2) {
+        let own = (pair[1] - pair[0]) as f32;
+        let expected = if own > STALL * dwell { own } else { dwell };
+        let leave = (states as f32 / expected).min(0.5);
+        odds.resize(pair[1] as usize, (leave / (1.0 - leave)).powi(states as i32));
+    }
+}
+
+/// Values of every sub-state of the window in every variant, forward or backward.
+type States<S, const STATES: usize> = [[<S as Simd>::Lanes; STATES]; VARIANTS];
+
+/// What both directions read.
+struct Walk<'a, const STATES: usize> {
+    signal: &'a [f32],
+    /// Samples per block.
+    block: usize,
+    /// From picoampere to units of the likelihood.
+    scale: f32,
+    prior: Option<Prior<'a>>,
+    mean: &'a [f32],
+    ceiling: &'a [f32],
+    odds: &'a [f32],
+    first_entries: &'a [u32],
+}
+
+impl<const STATES: usize> Walk<'_, STATES> {
     /// Forward and backward in one loop: neither waits for the other's results. Whichever reaches a
     /// grid point first leaves its values there for the other.
     #[inline(always)]
-    fn both_ways<S: Simd>(&mut self) {
-        let n = self.signal.len();
-        self.stored.clear();
-        self.stored.resize(n.div_ceil(GRID) * STATES * LANES, 0.0);
-        self.probability.clear();
-        self.probability.resize(n.div_ceil(GRID), [0; LANES]);
+    fn both_ways<S: Simd>(&self, stored: &mut Vec<f32>, shares: &mut Vec<Shares>, last: usize) {
+        let n = self.odds.len();
+        let per_point = GRID / self.block;
+        stored.clear();
+        stored.resize(n.div_ceil(per_point) * VARIANTS * STATES * LANES, 0.0);
+        shares.clear();
+        let first_entries = self.first_entries.iter().step_by(per_point);
+        shares.extend(first_entries.map(|&first| Shares { first, of_lane: [0; LANES] }));
         let mut end = [0.0; LANES];
-        end[self.levels.n - 1 - self.first_entries[n - 1] as usize] = 1.0;
-        let mut backward = [S::load(&end, 0); STATES];
-        let mut forward = [S::splat(0.0); STATES];
+        end[last - self.first_entries[n - 1] as usize] = 1.0;
+        let mut backward: States<S, STATES> = [[S::load(&end, 0); STATES]; VARIANTS];
+        let mut forward: States<S, STATES> = [[S::splat(0.0); STATES]; VARIANTS];
         for (t, from_end) in (0..n).zip((0..n).rev()) {
             self.step_forward::<S>(&mut forward, t);
-            if t.is_multiple_of(GRID) {
-                self.meet::<S>(&forward, t, t <= from_end);
+            if t.is_multiple_of(per_point) {
+                meet::<S, STATES>(&forward, t / per_point, t <= from_end, stored, shares);
             }
-            if from_end.is_multiple_of(GRID) {
-                self.meet::<S>(&backward, from_end, t < from_end);
+            if from_end.is_multiple_of(per_point) {
+                meet::<S, STATES>(&backward, from_end / per_point, t < from_end, stored, shares);
             }
             self.step_backward::<S>(&mut backward, from_end);
         }
     }
 
-    /// Leave the values at a grid point, or multiply them with what the other way left there.
+    /// Likelihood of block `t` at each entry of its window, by variant.
     #[inline(always)]
-    fn meet<S: Simd>(&mut self, states: &States<S, STATES>, t: usize, is_first: bool) {
-        let stored = &mut self.stored[t / GRID * STATES * LANES..][..STATES * LANES];
-        if is_first {
-            for (s, &state) in states.iter().enumerate() {
-                S::store(state, stored, s * LANES);
-            }
-            return;
-        }
-        let mut sum = S::splat(0.0);
-        for (s, &state) in states.iter().enumerate() {
-            sum = S::add(sum, S::mul(state, S::load(stored, s * LANES)));
-        }
-        let total = simd::sum::<S>(sum);
-        if total > 0.0 && total.is_finite() {
-            let mut lanes = [0.0; LANES];
-            let shares = S::add(S::mul(sum, S::splat(CERTAIN / total)), S::splat(0.5));
-            S::store(S::min(shares, S::splat(CERTAIN)), &mut lanes, 0);
-            self.probability[t / GRID] = lanes.map(|share| share as u8);
-        }
-    }
-
-    /// Likelihood of sample `t` at each entry of its window.
-    #[inline(always)]
-    fn emission<S: Simd>(&self, t: usize) -> S::Lanes {
+    fn likelihood<S: Simd>(&self, t: usize) -> [S::Lanes; VARIANTS] {
         let first = self.first_entries[t] as usize;
-        let difference = S::sub(S::splat(self.signal[t]), S::load(&self.levels.mean, first));
-        let square = S::min(S::mul(difference, difference), S::load(&self.levels.ceiling, first));
-        let exponent = S::mul(S::splat(self.weight * LOG2_E), square);
-        half_to_the::<S>(S::min(exponent, S::splat(LARGEST_EVIDENCE)))
+        let (a, b) = (self.signal[t * self.block], self.signal[t * self.block + self.block - 1]);
+        let mean = S::splat((a + b) * (0.5 * self.scale));
+        let difference = S::sub(mean, S::load(self.mean, first));
+        let ceiling = S::load(self.ceiling, first);
+        let shift = S::splat(SHIFT * self.scale);
+        let mut of_variant = [difference, S::sub(difference, shift), S::add(difference, shift)];
+        for lanes in &mut of_variant {
+            *lanes = S::sub(S::splat(1.0), S::min(S::mul(*lanes, *lanes), ceiling));
+            for _ in 0..SQUARINGS {
+                *lanes = S::mul(*lanes, *lanes);
+            }
+        }
+        of_variant
     }
 
-    /// Odds of moving into each entry of its window at sample `t`.
+    /// Odds of moving into each entry of its window at block `t`.
     #[inline(always)]
     fn entry_odds<S: Simd>(&self, t: usize) -> S::Lanes {
         let odds = S::splat(self.odds[t]);
         let Some(prior) = self.prior else { return odds };
-        let nats = prior.penalties::<S>(self.first_entries[t] as usize, t);
-        S::mul(odds, half_to_the::<S>(S::mul(S::splat(LOG2_E), nats)))
+        let nats = prior.penalties::<S>(self.first_entries[t] as usize, t * self.block);
+        S::mul(odds, exp_minus::<S>(nats))
     }
 
     #[inline(always)]
     fn step_forward<S: Simd>(&self, forward: &mut States<S, STATES>, t: usize) {
-        let emission = self.emission::<S>(t);
-        let below = if t == 0 {
-            let mut first = [0.0; LANES];
-            first[0] = 1.0;
-            S::load(&first, 0)
-        } else if self.first_entries[t] == self.first_entries[t - 1] {
-            S::up(forward[STATES - 1], 0.0)
-        } else {
-            let below = forward[STATES - 1];
-            for state in forward.iter_mut() {
+        let likelihood = self.likelihood::<S>(t);
+        let odds = self.entry_odds::<S>(t);
+        let mut left = [S::splat(0.0); VARIANTS];
+        for v in 0..VARIANTS {
+            left[v] = forward[v][STATES - 1];
+        }
+        if t > 0 && self.first_entries[t] != self.first_entries[t - 1] {
+            for state in forward.iter_mut().flatten() {
                 *state = S::down(*state, 0.0);
             }
-            below
-        };
-        let odds = S::splat(self.odds[t]);
-        for s in (0..STATES).rev() {
-            let from =
-                if s == 0 { S::mul(below, self.entry_odds::<S>(t)) } else { S::mul(forward[s - 1], odds) };
-            forward[s] = S::mul(S::add(forward[s], from), emission);
+        } else {
+            let begin = if t == 0 { 1.0 } else { 0.0 };
+            left = [S::up(left[0], begin), S::up(left[1], 0.0), S::up(left[2], 0.0)];
         }
-        if t.is_multiple_of(SAMPLES_PER_RESET) {
+        let shifted = S::add(left[1], left[2]);
+        let any = S::mul(S::add(left[0], S::mul(shifted, S::splat(1.0 - KEPT))), odds);
+        let kept = S::mul(odds, S::splat(KEPT));
+        let anew = S::mul(any, S::splat(SHIFTED));
+        let entering = [
+            S::mul(any, S::splat(1.0 - 2.0 * SHIFTED)),
+            S::add(anew, S::mul(left[1], kept)),
+            S::add(anew, S::mul(left[2], kept)),
+        ];
+        for v in 0..VARIANTS {
+            for s in (0..STATES).rev() {
+                let from = if s == 0 { entering[v] } else { forward[v][s - 1] };
+                forward[v][s] = S::mul(S::add(forward[v][s], from), likelihood[v]);
+            }
+        }
+        if t.is_multiple_of(BLOCKS_PER_RESET) {
             reset::<S, STATES>(forward);
         }
     }
 
-    /// From the values after sample `t` to those after sample `t - 1`.
+    /// From the values after block `t` to those after block `t - 1`.
     #[inline(always)]
     fn step_backward<S: Simd>(&self, backward: &mut States<S, STATES>, t: usize) {
-        let emission = self.emission::<S>(t);
-        let is_moved = t > 0 && self.first_entries[t] != self.first_entries[t - 1];
-        let odds = S::splat(self.odds[t]);
-        for state in backward.iter_mut() {
-            *state = S::mul(*state, emission);
+        let likelihood = self.likelihood::<S>(t);
+        let odds = self.entry_odds::<S>(t);
+        let mut entering = [S::splat(0.0); VARIANTS];
+        for v in 0..VARIANTS {
+            for state in &mut backward[v] {
+                *state = S::mul(*state, likelihood[v]);
+            }
+            entering[v] = S::mul(backward[v][0], odds);
         }
-        let entering = S::mul(backward[0], self.entry_odds::<S>(t));
-        let above = if is_moved {
-            for state in backward.iter_mut() {
+        if t > 0 && self.first_entries[t] != self.first_entries[t - 1] {
+            for state in backward.iter_mut().flatten() {
                 *state = S::up(*state, 0.0);
             }
-            entering
         } else {
-            S::down(entering, 0.0)
-        };
-        for s in 0..STATES {
-            let from = if s + 1 < STATES { S::mul(backward[s + 1], odds) } else { above };
-            backward[s] = S::add(backward[s], from);
+            for lanes in &mut entering {
+                *lanes = S::down(*lanes, 0.0);
+            }
         }
-        if t.is_multiple_of(SAMPLES_PER_RESET) {
+        let shifted = S::mul(S::add(entering[1], entering[2]), S::splat(SHIFTED));
+        let any = S::add(S::mul(entering[0], S::splat(1.0 - 2.0 * SHIFTED)), shifted);
+        let anew = S::mul(any, S::splat(1.0 - KEPT));
+        let left = [
+            any,
+            S::add(anew, S::mul(entering[1], S::splat(KEPT))),
+            S::add(anew, S::mul(entering[2], S::splat(KEPT))),
+        ];
+        for v in 0..VARIANTS {
+            for s in 0..STATES {
+                let from = if s + 1 < STATES { backward[v][s + 1] } else { left[v] };
+                backward[v][s] = S::add(backward[v][s], from);
+            }
+        }
+        if t.is_multiple_of(BLOCKS_PER_RESET) {
             reset::<S, STATES>(backward);
         }
     }
+}
 
-    /// Walk down the grid and set each entry's boundary to where P(entry reached) passes a half.
-    fn place_boundaries(&mut self) {
-        let last = self.levels.n - 1;
-        let mut after = Reached { counts: [255; LANES], first: last };
-        let mut highest = last;
-        for (point, shares) in self.probability.iter().enumerate().rev() {
-            let first = self.first_entries[point * GRID] as usize;
-            let before = Reached::new(shares, first);
-            let median = before.median();
-            for entry in median + 1..=highest {
-                let (low, high) = (before.at(entry), after.at(entry));
-                let part = if high > low { (HALF - low) / (high - low) } else { 1.0 };
-                let within = 1.0 + (GRID - 1) as f32 * part.clamp(0.0, 1.0);
-                self.boundaries[entry] = (point * GRID) as u32 + within as u32;
-            }
-            highest = highest.min(median);
-            after = before;
+/// Leave the values at a grid point, or multiply them with what the other way left there.
+#[inline(always)]
+fn meet<S: Simd, const STATES: usize>(
+    states: &States<S, STATES>,
+    point: usize,
+    is_first: bool,
+    stored: &mut [f32],
+    shares: &mut [Shares],
+) {
+    let values = VARIANTS * STATES * LANES;
+    let stored = &mut stored[point * values..][..values];
+    let states = states.iter().flatten().enumerate();
+    if is_first {
+        for (i, &state) in states {
+            S::store(state, stored, i * LANES);
         }
+        return;
+    }
+    let mut sum = S::splat(0.0);
+    for (i, &state) in states {
+        sum = S::add(sum, S::mul(state, S::load(stored, i * LANES)));
+    }
+    let total = simd::sum::<S>(sum);
+    if total > 0.0 && total.is_finite() {
+        let of_lane = S::mul(sum, S::splat(CERTAIN / total));
+        shares[point].of_lane = S::to_bytes(S::add(S::min(of_lane, S::splat(CERTAIN)), S::splat(0.5)));
+    }
+}
+
+/// Walk down the grid and set each entry's boundary to where P(entry reached) passes a half.
+fn place_boundaries(shares: &[Shares], boundaries: &mut [u32]) {
+    let last = boundaries.len() - 2;
+    let mut after = Reached { counts: [255; LANES], first: last };
+    let mut highest = last;
+    for (point, shares) in shares.iter().enumerate().rev() {
+        let before = Reached::new(shares);
+        let median = before.median();
+        for entry in median + 1..=highest {
+            let (low, high) = (before.at(entry), after.at(entry));
+            let part = if high > low { (HALF - low) / (high - low) } else { 1.0 };
+            let within = 1.0 + (GRID - 1) as f32 * part.clamp(0.0, 1.0);
+            boundaries[entry] = (point * GRID) as u32 + within as u32;
+        }
+        highest = highest.min(median);
+        after = before;
     }
 }
 
@@ -210,12 +337,12 @@ struct Reached {
 }
 
 impl Reached {
-    fn new(shares: &[u8; LANES], first: usize) -> Self {
-        let mut counts = shares.map(u16::from);
+    fn new(shares: &Shares) -> Self {
+        let mut counts = shares.of_lane.map(u16::from);
         for i in (0..LANES - 1).rev() {
             counts[i] += counts[i + 1];
         }
-        Self { counts, first }
+        Self { counts, first: shares.first as usize }
     }
 
     /// Highest entry that is reached with probability one half.
@@ -232,26 +359,35 @@ impl Reached {
     }
 }
 
+/// Mean posterior probability that an entry's samples are its own.
+pub(super) fn confidence(shares: &[Shares], entry: usize, samples: std::ops::Range<usize>) -> f32 {
+    let end = (samples.end - 1) / GRID;
+    let first = samples.start.div_ceil(GRID).min(end);
+    let share =
+        |at: &Shares| at.of_lane.get(entry.wrapping_sub(at.first as usize)).map_or(0, |&n| u32::from(n));
+    let sum: u32 = shares[first..=end].iter().map(share).sum();
+    sum as f32 / (255 * (end - first + 1)) as f32
+}
+
 /// Bring the sum back to [`LARGE`], and to nothing what is too small to matter (and slow to compute).
 #[inline(always)]
 fn reset<S: Simd, const STATES: usize>(states: &mut States<S, STATES>) {
-    let mut sum = states[0];
-    for &state in &states[1..] {
+    let mut sum = S::splat(0.0);
+    for &state in states.iter().flatten() {
         sum = S::add(sum, state);
     }
-    let factor = LARGE / simd::sum::<S>(sum).max(f32::MIN_POSITIVE);
-    for state in states {
-        *state = S::or_zero(S::mul(*state, S::splat(factor)), S::splat(NEGLIGIBLE));
+    let factor = S::splat(LARGE / simd::sum::<S>(sum).max(f32::MIN_POSITIVE));
+    for state in states.iter_mut().flatten() {
+        *state = S::or_zero(S::mul(*state, factor), S::splat(NEGLIGIBLE));
     }
 }
 
-const LOG2_E: f32 = std::f32::consts::LOG2_E;
-
-/// 2 to the power `-exponent` for exponents of 0 to 120; relative error below 4e-6.
+/// `e^-nats` for 0 to 80 nats; relative error below 4e-6.
 #[inline(always)]
-fn half_to_the<S: Simd>(exponent: S::Lanes) -> S::Lanes {
-    let rounded = S::add(exponent, S::splat(ROUND));
-    let fraction = S::sub(S::sub(rounded, S::splat(ROUND)), exponent);
+fn exp_minus<S: Simd>(nats: S::Lanes) -> S::Lanes {
+    let exponent = S::mul(nats, S::splat(std::f32::consts::LOG2_E));
+    let rounded = S::add(exponent, S::splat(simd::ROUND));
+    let fraction = S::sub(S::sub(rounded, S::splat(simd::ROUND)), exponent);
     // Taylor series of 2^fraction, |fraction| <= 0.5.
     let mut series = S::splat(0.001_333_36);
     for coefficient in [0.009_618_13, 0.055_504_11, 0.240_226_5, std::f32::consts::LN_2, 1.0] {
@@ -266,12 +402,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn powers_of_a_half_are_exact_to_single_precision() {
-        for i in 0..12_000 {
-            let exponent = i as f32 * 0.01;
-            let expected = (-f64::from(exponent)).exp2();
-            let got = f64::from(half_to_the::<Portable>([exponent; LANES])[0]);
-            assert!((got / expected - 1.0).abs() < 4e-6, "{exponent}: {got} {expected}");
+    fn exponentials_are_exact_to_single_precision() {
+        for i in 0..8_000 {
+            let nats = i as f32 * 0.01;
+            let expected = f64::from(-nats).exp();
+            let got = f64::from(exp_minus::<Portable>([nats; LANES])[0]);
+            assert!((got / expected - 1.0).abs() < 1e-5, "{nats}: {got} {expected}");
         }
     }
 }

@@ -44,6 +44,8 @@ pub(super) trait Simd: Copy {
     fn up(lanes: Self::Lanes, first: f32) -> Self::Lanes;
     /// Lane `i` takes lane `i + 1`; the last lane takes `last`.
     fn down(lanes: Self::Lanes, last: f32) -> Self::Lanes;
+    /// Rounded towards zero; lanes hold 0 to 255.9.
+    fn to_bytes(lanes: Self::Lanes) -> [u8; LANES];
     /// 2 to the power `-n` where lanes hold `n + ROUND`, `n` of 0 to 126.
     fn half_to_the_integer(lanes: Self::Lanes) -> Self::Lanes;
 }
@@ -143,6 +145,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn down(lanes: Self::Lanes, last: f32) -> Self::Lanes {
         std::array::from_fn(|i| if i == LANES - 1 { last } else { lanes[i + 1] })
+    }
+    #[inline(always)]
+    fn to_bytes(lanes: Self::Lanes) -> [u8; LANES] {
+        lanes.map(|value| value as u8)
     }
     #[inline(always)]
     fn half_to_the_integer(lanes: Self::Lanes) -> Self::Lanes {

@@ -1,11 +1,12 @@
 //! The same as `Portable`, in one AVX-512 register or two AVX2 registers.
 
 use std::arch::x86_64::{
-    __m256, __m512, _CMP_GE_OQ, _CMP_LT_OQ, _mm256_add_ps, _mm256_and_ps, _mm256_blend_ps,
-    _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_loadu_ps, _mm256_min_ps,
-    _mm256_movemask_ps, _mm256_mul_ps, _mm256_permutevar8x32_ps, _mm256_set1_epi32, _mm256_set1_ps,
-    _mm256_setr_epi32, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_epi32, _mm256_sub_ps, _mm512_add_ps,
-    _mm512_alignr_epi32, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_loadu_ps,
+    __m256, __m512, _CMP_GE_OQ, _CMP_LT_OQ, _mm_storeu_si128, _mm256_add_ps, _mm256_and_ps, _mm256_blend_ps,
+    _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvttps_epi32, _mm256_loadu_ps,
+    _mm256_min_ps, _mm256_movemask_ps, _mm256_mul_ps, _mm256_permutevar8x32_ps, _mm256_set1_epi32,
+    _mm256_set1_ps, _mm256_setr_epi32, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
+    _mm256_sub_epi32, _mm256_sub_ps, _mm512_add_ps, _mm512_alignr_epi32, _mm512_castps_si512,
+    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi8, _mm512_cvttps_epi32, _mm512_loadu_ps,
     _mm512_maskz_mov_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32,
     _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
 };
@@ -83,6 +84,15 @@ impl Simd for Avx512 {
         })
     }
     #[inline(always)]
+    fn to_bytes(lanes: __m512) -> [u8; LANES] {
+        let mut bytes = [0; LANES];
+        have!({
+            let packed = _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(lanes));
+            _mm_storeu_si128(bytes.as_mut_ptr().cast(), packed);
+        });
+        bytes
+    }
+    #[inline(always)]
     fn half_to_the_integer(lanes: __m512) -> __m512 {
         have!({
             let exponent =
@@ -156,6 +166,13 @@ impl Simd for Avx2 {
             let high = _mm256_permutevar8x32_ps(lanes[1], order);
             [_mm256_blend_ps::<0x80>(low, high), _mm256_blend_ps::<0x80>(high, _mm256_set1_ps(last))]
         })
+    }
+    #[inline(always)]
+    fn to_bytes(lanes: [__m256; 2]) -> [u8; LANES] {
+        let mut whole = [0_i32; LANES];
+        have!(_mm256_storeu_si256(whole.as_mut_ptr().cast(), _mm256_cvttps_epi32(lanes[0])));
+        have!(_mm256_storeu_si256(whole[8..].as_mut_ptr().cast(), _mm256_cvttps_epi32(lanes[1])));
+        whole.map(|value| value as u8)
     }
     #[inline(always)]
     fn half_to_the_integer(lanes: [__m256; 2]) -> [__m256; 2] {
