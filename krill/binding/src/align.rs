@@ -1,6 +1,8 @@
 //! Event alignment of one batch of reads.
 
-use krill_signal::align::{self, Alignments, Mode, Reads, Settings};
+use std::collections::BTreeMap;
+
+use krill_signal::align::{self, Alignments, Mode, Reads, Settings, Stage};
 use krill_signal::pore_model::PoreModel;
 use krill_signal::{Error, Ragged, Result};
 use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1};
@@ -94,13 +96,37 @@ pub(crate) fn align_batch<'py>(
     threads: usize,
 ) -> PyResult<Columns<'py>> {
     let settings = Settings { mode: parse_mode(mode).map_err(value_error)?, use_moves, threads };
+    Ok(columns(py, run(py, &batch, &reference, &model, settings)?))
+}
+
+/// Align as [`align_batch`] does, in one thread; returns the seconds of processor time of each stage.
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "extracted arguments are owned")]
+pub(crate) fn align_stages(
+    py: Python<'_>,
+    batch: Batch<'_>,
+    reference: PyReadonlyArray1<'_, u8>,
+    model: Model<'_>,
+    mode: &str,
+    use_moves: bool,
+) -> PyResult<BTreeMap<&'static str, f64>> {
+    let settings = Settings { mode: parse_mode(mode).map_err(value_error)?, use_moves, threads: 1 };
+    let seconds = run(py, &batch, &reference, &model, settings)?.seconds;
+    Ok(Stage::ALL.map(|(_, name)| name).into_iter().zip(seconds).collect())
+}
+
+fn run(
+    py: Python<'_>,
+    batch: &Batch<'_>,
+    reference: &PyReadonlyArray1<'_, u8>,
+    model: &Model<'_>,
+    settings: Settings,
+) -> PyResult<Alignments> {
     let reads = batch.view()?;
     let reference = reference.as_slice()?;
     let levels = model.level_mean.as_slice()?;
     let model = PoreModel::new(model.kmer_size, model.center, levels, model.noise_pa).map_err(value_error)?;
-    let found =
-        detached(py, || align::align_batch(&reads, reference, &model, settings)).map_err(value_error)?;
-    Ok(columns(py, found))
+    detached(py, || align::align_batch(&reads, reference, &model, settings)).map_err(value_error)
 }
 
 fn parse_mode(name: &str) -> Result<Mode> {
@@ -116,7 +142,7 @@ fn parse_mode(name: &str) -> Result<Mode> {
 }
 
 fn columns(py: Python<'_>, found: Alignments) -> Columns<'_> {
-    let Alignments { read_offsets, rows, reads } = found;
+    let Alignments { read_offsets, rows, reads, seconds: _ } = found;
     (
         read_offsets.into_pyarray(py),
         column(py, &rows, |row| row.position),

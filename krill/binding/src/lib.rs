@@ -40,6 +40,7 @@ fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(detached::detached_seconds, module)?)?;
     dtw::register(module)?;
     module.add_function(wrap_pyfunction!(align::align_batch, module)?)?;
+    module.add_function(wrap_pyfunction!(align::align_stages, module)?)?;
     grid::register(module)?;
     map::register(module)?;
     reads::register(module)?;

@@ -20,6 +20,7 @@ __all__ = [
     "PumpReport",
     "__version__",
     "align_batch",
+    "align_stages",
     "available_threads",
     "cuda_gpus",
     "decode_vbz",
@@ -91,6 +92,11 @@ def align_batch(
     npt.NDArray[np.int64], _I32, _I32, _I32, _F32, _F32, _F32, npt.NDArray[np.uint8], _F32, _F32, _F32, _F32
 ]:
     """Return the columns of `Alignments` in order."""
+
+def align_stages(
+    batch: ReadBatch, reference: npt.NDArray[np.uint8], model: PoreModel, mode: str, use_moves: bool
+) -> dict[str, float]:
+    """Align in one thread; return the seconds of processor time that each stage took."""
 
 def decode_vbz(chunks: Sequence[tuple[bytes, int]]) -> npt.NDArray[np.int16]:
     """Return the int16 samples of a VBZ compressed signal, from its chunks with their numbers of samples."""

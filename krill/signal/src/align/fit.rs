@@ -77,10 +77,7 @@ pub(super) fn moments(samples: &[f32]) -> (f32, f32) {
     let Some(&origin) = samples.first() else { return (0.0, 0.0) };
     let (mut sums, mut squares) = ([0.0_f32; PARTS], [0.0_f32; PARTS]);
     let chunks = samples.chunks_exact(PARTS);
-    for (i, &sample) in chunks.remainder().iter().enumerate() {
-        sums[i] = sample - origin;
-        squares[i] = (sample - origin) * (sample - origin);
-    }
+    let rest = chunks.remainder();
     for chunk in chunks {
         for i in 0..PARTS {
             let difference = chunk[i] - origin;
@@ -88,9 +85,15 @@ pub(super) fn moments(samples: &[f32]) -> (f32, f32) {
             squares[i] += difference * difference;
         }
     }
+    let (mut sum, mut square) = (sums.iter().sum::<f32>(), squares.iter().sum::<f32>());
+    for sample in rest {
+        let difference = sample - origin;
+        sum += difference;
+        square += difference * difference;
+    }
     let n = samples.len() as f32;
-    let mean = sums.iter().sum::<f32>() / n;
-    (origin + mean, (squares.iter().sum::<f32>() / n - mean * mean).max(0.0))
+    let mean = sum / n;
+    (origin + mean, (square / n - mean * mean).max(0.0))
 }
 
 /// Noise of a read on the model's scale, picoampere.
@@ -128,7 +131,7 @@ impl Quality {
 
     /// Good enough to be handed on. Along a move table a path has less freedom to fit a wrong reference.
     pub(super) fn is_acceptable(self, with_moves: bool) -> bool {
-        self.r >= if with_moves { 0.65 } else { 0.89 } && self.worst_r >= 0.4 && self.short <= 0.4
+        self.r >= if with_moves { 0.65 } else { 0.9 } && self.worst_r >= 0.4 && self.short <= 0.4
     }
 }
 

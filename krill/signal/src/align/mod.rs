@@ -5,9 +5,11 @@
 //! read: `target` (what passed the pore), `start` (end of the adapter), `scaling`, `coarse` (banded,
 //! block means), then at the resolution of samples `viterbi`, `posterior`, `viterbi` with the levels
 //! the read itself shows, each followed by a `fit` of scale, drift and noise. `moves` adds the
-//! basecaller's table as a soft prior. Results do not depend on the number of threads: reads are
+//! basecaller's table as a soft prior; `clock` says what each step costs; `twin` are the kernels again,
+//! slow and obviously right, for tests. Results do not depend on the number of threads: reads are
 //! independent and each is computed by one thread.
 
+mod clock;
 mod coarse;
 mod fit;
 mod levels;
@@ -17,15 +19,19 @@ mod path;
 mod posterior;
 mod read;
 mod scaling;
+mod shares;
 mod simd;
 mod start;
 mod target;
+#[cfg(test)]
+mod twin;
 mod viterbi;
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::pore_model::PoreModel;
 use crate::{Error, Isa, Ragged, Result};
+pub use clock::{Seconds, Stage};
 use passes::Arena;
 use read::Context;
 
@@ -135,6 +141,8 @@ pub struct Alignments {
     pub rows: Vec<Placement>,
     /// One per read.
     pub reads: Vec<Summary>,
+    /// Spent on each stage, all threads together.
+    pub seconds: Seconds,
 }
 
 /// Align the reads of one contig to `reference` (ASCII bases of the whole contig).
@@ -157,12 +165,17 @@ pub fn align_batch(
         (read, slot, outcome)
     });
     let slots = Mutex::new(slots);
+    let seconds = Mutex::new(Seconds::default());
     let work = || {
         let mut arena = Arena::default();
         loop {
             let next = slots.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((read, slot, outcome)) = next else { break };
             *outcome = context.align(read, &mut arena, slot);
+        }
+        let mut all = seconds.lock().unwrap_or_else(PoisonError::into_inner);
+        for (all, own) in all.iter_mut().zip(arena.clock.seconds) {
+            *all += own;
         }
     };
     if settings.threads == 1 {
@@ -174,7 +187,9 @@ pub fn align_batch(
             .map_err(|error| Error::Argument { name: "threads", problem: error.to_string() })?;
         pool.broadcast(|_| work());
     }
-    gather(rows, &capacity, outcomes)
+    let mut found = gather(rows, &capacity, outcomes)?;
+    found.seconds = seconds.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(found)
 }
 
 /// Close the gaps that reads left which needed fewer rows than they might have.

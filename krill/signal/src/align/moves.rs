@@ -29,13 +29,13 @@ pub(super) struct Prior<'a> {
 }
 
 impl Prior<'_> {
-    /// Penalty of entering each entry of the window at sample `t`.
+    /// Penalty of entering each entry of the window at sample `t`; a nat costs `unit`.
     #[inline(always)]
-    pub(super) fn penalties<S: Simd>(&self, first_entry: usize, t: usize) -> S::Lanes {
+    pub(super) fn penalties<S: Simd>(&self, first_entry: usize, t: usize, unit: f32) -> S::Lanes {
         let late = S::sub(S::splat(t as f32), S::load(self.expected, first_entry));
         let zero = S::splat(0.0);
         let distance = S::sub(zero, S::min(late, S::sub(zero, late)));
-        S::min(S::mul(distance, S::splat(self.per_sample)), S::splat(LARGEST_PENALTY))
+        S::min(S::mul(distance, S::splat(self.per_sample * unit)), S::splat(LARGEST_PENALTY * unit))
     }
 }
 

@@ -1,16 +1,17 @@
 //! The passes over one read, and what they leave behind.
 
+use super::clock::{Clock, Stage};
 use super::coarse::Coarse;
 use super::fit::{Measure, Moments, Noise, Placed, Quality, moments};
 use super::levels::Levels;
 use super::moves::MoveTable;
-use super::path::windows;
-use super::posterior::{Posterior, Shares, confidence};
+use super::posterior::Posterior;
 use super::read::Attempt;
-use super::scaling::{Scaling, from_quantiles};
+use super::scaling::{Rescale, Scaling, from_quantiles};
+use super::shares::Shares;
 use super::target::Target;
 use super::viterbi::Viterbi;
-use super::{Mode, Placement, Status, Summary, coarse, fit, posterior, simd};
+use super::{Mode, Placement, Status, Summary, coarse, fit, posterior, simd, viterbi};
 use crate::Isa;
 
 /// Samples at either edge of a position that the pore's filter mixes with the neighbour's.
@@ -22,6 +23,7 @@ const SPARES_EDGES: usize = 6;
 /// Memory of one thread, kept between reads.
 #[derive(Debug, Default)]
 pub(super) struct Arena {
+    pub(super) clock: Clock,
     pub(super) target: Target,
     levels: Levels,
     adapted: Levels,
@@ -31,15 +33,13 @@ pub(super) struct Arena {
     signal: Vec<f32>,
     pub(super) values: Vec<f32>,
     boundaries: Vec<u32>,
-    first_entries: Vec<u32>,
     moments: Moments,
-    shares: Vec<Shares>,
+    shares: Shares,
     pub(super) moves: MoveTable,
     coarse: coarse::Scratch,
     posterior: posterior::Scratch,
     fit: fit::Scratch,
-    best_path: Vec<[u16; 1]>,
-    adapted_path: Vec<[u16; 2]>,
+    viterbi: viterbi::Scratch,
 }
 
 /// One read on its way through the passes.
@@ -69,6 +69,7 @@ impl<'a> Passes<'a> {
         arena.levels.fill(&arena.target, self.noise.variance(), trusts_anchors);
         self.scaling = from_quantiles(&arena.signal_pa[start..], &arena.target.level, &mut arena.values);
         self.rescale();
+        self.arena.clock.charge(Stage::Signal);
     }
 
     /// Whether the present path is another attempt's.
@@ -92,6 +93,7 @@ impl<'a> Passes<'a> {
                 boundaries: &mut arena.boundaries,
             },
         );
+        arena.clock.charge(Stage::Coarse);
         self.fit();
         self.viterbi(false);
         self.fit();
@@ -100,8 +102,13 @@ impl<'a> Passes<'a> {
 
     fn rescale(&mut self) {
         let arena = &mut *self.arena;
-        let total = arena.signal_pa.len();
-        self.scaling.apply(&arena.signal_pa[self.start..], self.start, total, &mut arena.signal);
+        self.isa.run(Rescale {
+            scaling: self.scaling,
+            signal_pa: &arena.signal_pa[self.start..],
+            start: self.start,
+            total: arena.signal_pa.len(),
+            scaled: &mut arena.signal,
+        });
     }
 
     /// First path by the move table; false if the signal along it is not the target's.
@@ -126,10 +133,10 @@ impl<'a> Passes<'a> {
         if mode != Mode::Fast {
             self.fit();
         }
-        for _ in 0..2 {
-            self.adapted_viterbi(with_moves);
-            self.fit();
-        }
+        self.adapted_viterbi(with_moves);
+        self.measure();
+        self.adapted_viterbi(with_moves);
+        self.fit();
         let quality = self.quality();
         self.fit_r = quality.r;
         self.scaling.is_plausible() && quality.is_acceptable(with_moves)
@@ -169,12 +176,14 @@ impl<'a> Passes<'a> {
                 arena.levels.set_variance(&arena.target, noise.variance());
             }
         }
+        self.arena.clock.charge(Stage::Fit);
     }
 
     fn quality(&mut self) -> Quality {
         let mut scratch = std::mem::take(&mut self.arena.fit);
         let quality = self.placed().quality(&mut scratch);
         self.arena.fit = scratch;
+        self.arena.clock.charge(Stage::Fit);
         quality
     }
 
@@ -185,22 +194,21 @@ impl<'a> Passes<'a> {
     fn viterbi(&mut self, with_moves: bool) {
         let weight = 0.5 / (self.noise.sample.powi(2) + self.dwell() / 4.0 * self.noise.level.powi(2));
         let arena = &mut *self.arena;
-        windows(&mut arena.boundaries, 1, &mut arena.first_entries);
         simd::run(
             self.isa,
-            Viterbi {
+            Viterbi::<1> {
                 signal: &arena.signal,
                 levels: &arena.levels,
                 weight,
                 prior: with_moves.then(|| arena.moves.prior(arena.levels.n)),
-                first_entries: &arena.first_entries,
-                moved: &mut arena.best_path,
+                scratch: &mut arena.viterbi,
                 boundaries: &mut arena.boundaries,
             },
         );
         if with_moves {
             arena.moves.register(&arena.boundaries);
         }
+        arena.clock.charge(Stage::BestPath);
     }
 
     /// `blur` widens the noise of levels: more lets a modified base keep its signal.
@@ -220,6 +228,7 @@ impl<'a> Passes<'a> {
                 boundaries: &mut arena.boundaries,
             },
         );
+        arena.clock.charge(Stage::Posterior);
     }
 
     /// Best path on the levels that the read itself shows: puts edges where the current changes.
@@ -233,19 +242,18 @@ impl<'a> Passes<'a> {
             let level = &mut arena.adapted.mean[entry];
             *level = (*level * model + n * own * arena.moments.mean[entry]) / (model + n * own);
         }
-        windows(&mut arena.boundaries, 2, &mut arena.first_entries);
         simd::run(
             self.isa,
-            Viterbi {
+            Viterbi::<2> {
                 signal: &arena.signal,
                 levels: &arena.adapted,
                 weight,
                 prior: with_moves.then(|| arena.moves.prior(arena.levels.n)),
-                first_entries: &arena.first_entries,
-                moved: &mut arena.adapted_path,
+                scratch: &mut arena.viterbi,
                 boundaries: &mut arena.boundaries,
             },
         );
+        arena.clock.charge(Stage::AdaptedPath);
     }
 
     pub(super) fn summary(&self) -> Summary {
@@ -272,7 +280,7 @@ impl<'a> Passes<'a> {
                 level_stdv: variance.sqrt(),
                 confidence: match mode {
                     Mode::Fast => f32::NAN,
-                    _ => confidence(&arena.shares, j + 1, start..end),
+                    _ => arena.shares.confidence(j + 1, start..end),
                 },
             };
             n += 1;

@@ -5,16 +5,20 @@ use super::simd::LANES;
 /// Entries below the present one in the window.
 const BELOW: usize = 7;
 
+/// First entry of the window while the path so far is on `entry` of `n`.
+pub(super) fn window(entry: usize, n: usize) -> usize {
+    entry.saturating_sub(BELOW).min(n.saturating_sub(LANES))
+}
+
 /// Fill the first entry of the window of every sample, so that a path with at least `least` samples
 /// per entry stays within.
 pub(super) fn windows(boundaries: &mut [u32], least: u32, first_entries: &mut Vec<u32>) {
     separate(boundaries, least);
     let n = boundaries.len() - 1;
-    let highest = n.saturating_sub(LANES);
-    first_entries.clear();
+    first_entries.resize(boundaries[n] as usize, 0);
     for entry in 0..n {
-        let first = entry.saturating_sub(BELOW).min(highest);
-        first_entries.resize(boundaries[entry + 1] as usize, first as u32);
+        let samples = boundaries[entry] as usize..boundaries[entry + 1] as usize;
+        first_entries[samples].fill(window(entry, n) as u32);
     }
 }
 

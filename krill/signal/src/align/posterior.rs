@@ -8,16 +8,16 @@
 //!
 //! Computed in linear space, brought back to one size every few blocks: within a window the entries
 //! ahead of the best are never further below it than a few dozen nats, and those behind it cannot come
-//! back. Values are kept where the posterior is taken: 72 bytes per sample with three sub-states.
+//! back. Values are kept where the posterior is taken: 40 bytes per sample with three sub-states.
 
 use super::levels::Levels;
 use super::moves::Prior;
 use super::path::{separate, windows};
+use super::shares::{CERTAIN, Shares};
 use super::simd::{self, LANES, LaneKernel, Simd};
 
-/// Samples from one point at which the posterior is taken to the next; between them boundaries are
-/// interpolated.
-pub(super) const GRID: usize = 8;
+/// The posterior is taken every so many blocks; between them boundaries are interpolated.
+const BLOCKS_PER_POINT: usize = 4;
 
 /// Samples per block where the mean dwell is long enough; else each sample is one.
 const LARGEST_BLOCK: usize = 2;
@@ -33,24 +33,20 @@ const BLOCKS_PER_RESET: usize = 16;
 const LARGE: f32 = 1e18;
 const NEGLIGIBLE: f32 = 1e-18;
 
-/// A probability of one, and of a half, as it is stored.
-const CERTAIN: f32 = 255.0;
-const HALF: f32 = 127.5;
-
 /// `e^-c` is taken as `(1 - c / 2^SQUARINGS)` squared so often: a normal distribution but in its tails.
-const SQUARINGS: i32 = 3;
+pub(super) const SQUARINGS: i32 = 2;
 
 /// Largest `c / 2^SQUARINGS`: a block's likelihoods differ by a factor of 16 at most.
-const LARGEST_EVIDENCE: f32 = 0.293;
+pub(super) const LARGEST_EVIDENCE: f32 = 0.5;
 
 /// By how much a modified base shifts levels, picoampere.
-const SHIFT: f32 = 4.5;
+pub(super) const SHIFT: f32 = 4.5;
 
 /// Probability of a shift up, and of one down, at any entry.
-const SHIFTED: f32 = 0.05;
+pub(super) const SHIFTED: f32 = 0.05;
 
 /// Probability that the entry after a shifted one is shifted for the same reason.
-const KEPT: f32 = 0.8;
+pub(super) const KEPT: f32 = 0.8;
 
 /// Level as the model has it, above, below.
 const VARIANTS: usize = 3;
@@ -66,16 +62,8 @@ pub(super) struct Posterior<'a, const STATES: usize> {
     pub(super) weight: f32,
     pub(super) prior: Option<Prior<'a>>,
     pub(super) scratch: &'a mut Scratch,
-    /// One per grid point.
-    pub(super) shares: &'a mut Vec<Shares>,
+    pub(super) shares: &'a mut Shares,
     pub(super) boundaries: &'a mut [u32],
-}
-
-/// Posterior at a grid point.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Shares {
-    first: u32,
-    of_lane: [u8; LANES],
 }
 
 /// Memory of the pass, kept between reads.
@@ -83,6 +71,8 @@ pub(super) struct Shares {
 pub(super) struct Scratch {
     /// Values on the grid.
     stored: Vec<f32>,
+    /// Means of the blocks, in units of the likelihood.
+    blocks: Vec<f32>,
     /// First entry of the window of every block.
     first_entries: Vec<u32>,
     /// Odds of entering an entry in every block.
@@ -104,7 +94,10 @@ impl<const STATES: usize> LaneKernel for Posterior<'_, STATES> {
             *boundary /= block as u32;
         }
         let scale = (self.weight * block as f32 / (1 << SQUARINGS) as f32).sqrt();
-        let Scratch { stored, first_entries, odds, mean, ceiling } = self.scratch;
+        let Scratch { stored, blocks, first_entries, odds, mean, ceiling } = self.scratch;
+        let factor = scale / block as f32;
+        blocks.clear();
+        blocks.extend(self.signal.chunks_exact(block).map(|samples| samples.iter().sum::<f32>() * factor));
         windows(self.boundaries, STATES as u32, first_entries);
         fill_odds(self.boundaries, dwell / block as f32, STATES, odds);
         mean.clear();
@@ -112,10 +105,10 @@ impl<const STATES: usize> LaneKernel for Posterior<'_, STATES> {
         ceiling.clear();
         let limit = |ceiling: &f32| (ceiling * scale * scale).min(LARGEST_EVIDENCE);
         ceiling.extend(self.levels.ceiling.iter().map(limit));
-        let (signal, prior) = (self.signal, self.prior);
-        let walk = Walk::<STATES> { signal, block, scale, prior, mean, ceiling, odds, first_entries };
+        let prior = self.prior;
+        let walk = Walk::<STATES> { blocks, block, scale, prior, mean, ceiling, odds, first_entries };
         walk.both_ways::<S>(stored, self.shares, n_entries - 1);
-        place_boundaries(self.shares, self.boundaries);
+        self.shares.place(self.boundaries);
         self.boundaries[n_entries] = n_samples as u32;
         separate(self.boundaries, 1);
     }
@@ -135,9 +128,16 @@ fn fill_odds(boundaries: &[u32], dwell: f32, states: usize, odds: &mut Vec<f32>)
 /// Values of every sub-state of the window in every variant, forward or backward.
 type States<S, const STATES: usize> = [[<S as Simd>::Lanes; STATES]; VARIANTS];
 
+/// Odds of moving into an entry: as the model has it, shifted one way, and shifted as the one before.
+struct Odds<S: Simd> {
+    plain: S::Lanes,
+    shifted: S::Lanes,
+    kept: S::Lanes,
+}
+
 /// What both directions read.
 struct Walk<'a, const STATES: usize> {
-    signal: &'a [f32],
+    blocks: &'a [f32],
     /// Samples per block.
     block: usize,
     /// From picoampere to units of the likelihood.
@@ -153,14 +153,11 @@ impl<const STATES: usize> Walk<'_, STATES> {
     /// Forward and backward in one loop: neither waits for the other's results. Whichever reaches a
     /// grid point first leaves its values there for the other.
     #[inline(always)]
-    fn both_ways<S: Simd>(&self, stored: &mut Vec<f32>, shares: &mut Vec<Shares>, last: usize) {
+    fn both_ways<S: Simd>(&self, stored: &mut Vec<f32>, shares: &mut Shares, last: usize) {
         let n = self.odds.len();
-        let per_point = GRID / self.block;
-        stored.clear();
-        stored.resize(n.div_ceil(per_point) * VARIANTS * STATES * LANES, 0.0);
-        shares.clear();
-        let first_entries = self.first_entries.iter().step_by(per_point);
-        shares.extend(first_entries.map(|&first| Shares { first, of_lane: [0; LANES] }));
+        let per_point = BLOCKS_PER_POINT;
+        stored.resize(n.div_ceil(per_point) * pairs(STATES) * LANES, 0.0);
+        shares.begin(per_point * self.block, self.first_entries.iter().step_by(per_point).copied());
         let mut end = [0.0; LANES];
         end[last - self.first_entries[n - 1] as usize] = 1.0;
         let mut backward: States<S, STATES> = [[S::load(&end, 0); STATES]; VARIANTS];
@@ -181,9 +178,7 @@ impl<const STATES: usize> Walk<'_, STATES> {
     #[inline(always)]
     fn likelihood<S: Simd>(&self, t: usize) -> [S::Lanes; VARIANTS] {
         let first = self.first_entries[t] as usize;
-        let (a, b) = (self.signal[t * self.block], self.signal[t * self.block + self.block - 1]);
-        let mean = S::splat((a + b) * (0.5 * self.scale));
-        let difference = S::sub(mean, S::load(self.mean, first));
+        let difference = S::sub(S::splat(self.blocks[t]), S::load(self.mean, first));
         let ceiling = S::load(self.ceiling, first);
         let shift = S::splat(SHIFT * self.scale);
         let mut of_variant = [difference, S::sub(difference, shift), S::add(difference, shift)];
@@ -198,11 +193,14 @@ impl<const STATES: usize> Walk<'_, STATES> {
 
     /// Odds of moving into each entry of its window at block `t`.
     #[inline(always)]
-    fn entry_odds<S: Simd>(&self, t: usize) -> S::Lanes {
-        let odds = S::splat(self.odds[t]);
-        let Some(prior) = self.prior else { return odds };
-        let nats = prior.penalties::<S>(self.first_entries[t] as usize, t * self.block);
-        S::mul(odds, exp_minus::<S>(nats))
+    fn entry_odds<S: Simd>(&self, t: usize) -> Odds<S> {
+        let odds = self.odds[t];
+        let plain = S::splat(odds * (1.0 - 2.0 * SHIFTED));
+        let (shifted, kept) = (S::splat(odds * SHIFTED), S::splat(odds * KEPT));
+        let Some(prior) = self.prior else { return Odds { plain, shifted, kept } };
+        let nats = prior.penalties::<S>(self.first_entries[t] as usize, t * self.block, 1.0);
+        let factor = exp_minus::<S>(nats);
+        Odds { plain: S::mul(plain, factor), shifted: S::mul(shifted, factor), kept: S::mul(kept, factor) }
     }
 
     #[inline(always)]
@@ -214,21 +212,22 @@ impl<const STATES: usize> Walk<'_, STATES> {
             left[v] = forward[v][STATES - 1];
         }
         if t > 0 && self.first_entries[t] != self.first_entries[t - 1] {
-            for state in forward.iter_mut().flatten() {
-                *state = S::down(*state, 0.0);
+            for variant in forward.iter_mut() {
+                for state in variant {
+                    *state = S::down(*state, 0.0);
+                }
             }
         } else {
             let begin = if t == 0 { 1.0 } else { 0.0 };
             left = [S::up(left[0], begin), S::up(left[1], 0.0), S::up(left[2], 0.0)];
         }
         let shifted = S::add(left[1], left[2]);
-        let any = S::mul(S::add(left[0], S::mul(shifted, S::splat(1.0 - KEPT))), odds);
-        let kept = S::mul(odds, S::splat(KEPT));
-        let anew = S::mul(any, S::splat(SHIFTED));
+        let any = S::add(left[0], S::mul(shifted, S::splat(1.0 - KEPT)));
+        let anew = S::mul(any, odds.shifted);
         let entering = [
-            S::mul(any, S::splat(1.0 - 2.0 * SHIFTED)),
-            S::add(anew, S::mul(left[1], kept)),
-            S::add(anew, S::mul(left[2], kept)),
+            S::mul(any, odds.plain),
+            S::add(anew, S::mul(left[1], odds.kept)),
+            S::add(anew, S::mul(left[2], odds.kept)),
         ];
         for v in 0..VARIANTS {
             for s in (0..STATES).rev() {
@@ -246,30 +245,28 @@ impl<const STATES: usize> Walk<'_, STATES> {
     fn step_backward<S: Simd>(&self, backward: &mut States<S, STATES>, t: usize) {
         let likelihood = self.likelihood::<S>(t);
         let odds = self.entry_odds::<S>(t);
-        let mut entering = [S::splat(0.0); VARIANTS];
         for v in 0..VARIANTS {
             for state in &mut backward[v] {
                 *state = S::mul(*state, likelihood[v]);
             }
-            entering[v] = S::mul(backward[v][0], odds);
         }
+        let entering = [backward[0][0], backward[1][0], backward[2][0]];
+        let shifted = S::add(entering[1], entering[2]);
+        let any = S::add(S::mul(entering[0], odds.plain), S::mul(shifted, odds.shifted));
+        let anew = S::mul(any, S::splat(1.0 - KEPT));
+        let mut left =
+            [any, S::add(anew, S::mul(entering[1], odds.kept)), S::add(anew, S::mul(entering[2], odds.kept))];
         if t > 0 && self.first_entries[t] != self.first_entries[t - 1] {
-            for state in backward.iter_mut().flatten() {
-                *state = S::up(*state, 0.0);
+            for variant in backward.iter_mut() {
+                for state in variant {
+                    *state = S::up(*state, 0.0);
+                }
             }
         } else {
-            for lanes in &mut entering {
+            for lanes in &mut left {
                 *lanes = S::down(*lanes, 0.0);
             }
         }
-        let shifted = S::mul(S::add(entering[1], entering[2]), S::splat(SHIFTED));
-        let any = S::add(S::mul(entering[0], S::splat(1.0 - 2.0 * SHIFTED)), shifted);
-        let anew = S::mul(any, S::splat(1.0 - KEPT));
-        let left = [
-            any,
-            S::add(anew, S::mul(entering[1], S::splat(KEPT))),
-            S::add(anew, S::mul(entering[2], S::splat(KEPT))),
-        ];
         for v in 0..VARIANTS {
             for s in 0..STATES {
                 let from = if s + 1 < STATES { backward[v][s + 1] } else { left[v] };
@@ -283,102 +280,60 @@ impl<const STATES: usize> Walk<'_, STATES> {
 }
 
 /// Leave the values at a grid point, or multiply them with what the other way left there.
+///
+/// They are kept in half precision, two to a lane: it is memory that this waits for.
 #[inline(always)]
 fn meet<S: Simd, const STATES: usize>(
     states: &States<S, STATES>,
     point: usize,
     is_first: bool,
     stored: &mut [f32],
-    shares: &mut [Shares],
+    shares: &mut Shares,
 ) {
-    let values = VARIANTS * STATES * LANES;
-    let stored = &mut stored[point * values..][..values];
-    let states = states.iter().flatten().enumerate();
+    let pairs = pairs(STATES);
+    let stored = &mut stored[point * pairs * LANES..][..pairs * LANES];
+    let state = |i: usize| if i < VARIANTS * STATES { states[i / STATES][i % STATES] } else { S::splat(0.0) };
     if is_first {
-        for (i, &state) in states {
-            S::store(state, stored, i * LANES);
+        for i in 0..pairs {
+            S::store(S::pack(state(2 * i), state(2 * i + 1)), stored, i * LANES);
         }
         return;
     }
-    let mut sum = S::splat(0.0);
-    for (i, &state) in states {
-        sum = S::add(sum, S::mul(state, S::load(stored, i * LANES)));
+    let mut sums = [S::splat(0.0); 2];
+    for i in 0..pairs {
+        let other = S::unpack(S::load(stored, i * LANES));
+        sums[0] = S::add(sums[0], S::mul(state(2 * i), other[0]));
+        sums[1] = S::add(sums[1], S::mul(state(2 * i + 1), other[1]));
     }
-    let total = simd::sum::<S>(sum);
+    let sum = S::add(sums[0], sums[1]);
+    let total = S::sum(sum);
     if total > 0.0 && total.is_finite() {
         let of_lane = S::mul(sum, S::splat(CERTAIN / total));
-        shares[point].of_lane = S::to_bytes(S::add(S::min(of_lane, S::splat(CERTAIN)), S::splat(0.5)));
+        let rounded = S::add(S::min(of_lane, S::splat(CERTAIN)), S::splat(0.5));
+        shares.set(point, S::to_bytes(rounded));
     }
 }
 
-/// Walk down the grid and set each entry's boundary to where P(entry reached) passes a half.
-fn place_boundaries(shares: &[Shares], boundaries: &mut [u32]) {
-    let last = boundaries.len() - 2;
-    let mut after = Reached { counts: [255; LANES], first: last };
-    let mut highest = last;
-    for (point, shares) in shares.iter().enumerate().rev() {
-        let before = Reached::new(shares);
-        let median = before.median();
-        for entry in median + 1..=highest {
-            let (low, high) = (before.at(entry), after.at(entry));
-            let part = if high > low { (HALF - low) / (high - low) } else { 1.0 };
-            let within = 1.0 + (GRID - 1) as f32 * part.clamp(0.0, 1.0);
-            boundaries[entry] = (point * GRID) as u32 + within as u32;
-        }
-        highest = highest.min(median);
-        after = before;
-    }
-}
-
-/// `counts[i]` = P(entry >= first + i) at a grid point, in 1/255 (rounding may leave a few more).
-struct Reached {
-    counts: [u16; LANES],
-    first: usize,
-}
-
-impl Reached {
-    fn new(shares: &Shares) -> Self {
-        let mut counts = shares.of_lane.map(u16::from);
-        for i in (0..LANES - 1).rev() {
-            counts[i] += counts[i + 1];
-        }
-        Self { counts, first: shares.first as usize }
-    }
-
-    /// Highest entry that is reached with probability one half.
-    fn median(&self) -> usize {
-        let reached = self.counts.iter().take_while(|&&count| f32::from(count) >= HALF).count();
-        self.first + reached.saturating_sub(1)
-    }
-
-    fn at(&self, entry: usize) -> f32 {
-        match entry.checked_sub(self.first) {
-            None => CERTAIN,
-            Some(lane) => self.counts.get(lane).copied().map_or(0.0, f32::from),
-        }
-    }
-}
-
-/// Mean posterior probability that an entry's samples are its own.
-pub(super) fn confidence(shares: &[Shares], entry: usize, samples: std::ops::Range<usize>) -> f32 {
-    let end = (samples.end - 1) / GRID;
-    let first = samples.start.div_ceil(GRID).min(end);
-    let share =
-        |at: &Shares| at.of_lane.get(entry.wrapping_sub(at.first as usize)).map_or(0, |&n| u32::from(n));
-    let sum: u32 = shares[first..=end].iter().map(share).sum();
-    sum as f32 / (255 * (end - first + 1)) as f32
+/// Pairs of values per lane, the last with nothing where their number is odd.
+const fn pairs(states: usize) -> usize {
+    (VARIANTS * states).div_ceil(2)
 }
 
 /// Bring the sum back to [`LARGE`], and to nothing what is too small to matter (and slow to compute).
 #[inline(always)]
 fn reset<S: Simd, const STATES: usize>(states: &mut States<S, STATES>) {
-    let mut sum = S::splat(0.0);
-    for &state in states.iter().flatten() {
-        sum = S::add(sum, state);
+    let mut sums = [S::splat(0.0); VARIANTS];
+    for v in 0..VARIANTS {
+        for &state in &states[v] {
+            sums[v] = S::add(sums[v], state);
+        }
     }
-    let factor = S::splat(LARGE / simd::sum::<S>(sum).max(f32::MIN_POSITIVE));
-    for state in states.iter_mut().flatten() {
-        *state = S::or_zero(S::mul(*state, factor), S::splat(NEGLIGIBLE));
+    let sum = S::add(S::add(sums[0], sums[1]), sums[2]);
+    let factor = S::splat(LARGE / S::sum(sum).max(f32::MIN_POSITIVE));
+    for variant in states {
+        for state in variant {
+            *state = S::or_zero(S::mul(*state, factor), S::splat(NEGLIGIBLE));
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One read: its signal, where it may begin, and the attempts to place it.
 
+use super::clock::Stage;
 use super::coarse::{Band, NARROW, WIDE};
 use super::passes::{Arena, Passes};
 use super::scaling::winsorise;
@@ -56,6 +57,7 @@ impl Context<'_> {
         if self.reads.is_reverse[read] {
             return Ok((0, Summary::failed(Status::ReverseStrand)));
         }
+        arena.clock.start();
         let alignment = ReadAlignment {
             ref_start: self.reads.ref_start[read],
             cigar: self.reads.cigar.row(read),
@@ -65,8 +67,13 @@ impl Context<'_> {
             name: "cigar",
             problem: format!("of read {read} does not fit its sequence and the reference"),
         })?;
+        arena.clock.charge(Stage::Target);
         Ok(match self.place(read, arena) {
-            Ok(pass) => (pass.write(self.settings.mode, rows), pass.summary()),
+            Ok(pass) => {
+                let n = pass.write(self.settings.mode, rows);
+                pass.arena.clock.charge(Stage::Rows);
+                (n, pass.summary())
+            }
             Err(status) => (0, Summary::failed(status)),
         })
     }

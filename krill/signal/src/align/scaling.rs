@@ -1,10 +1,12 @@
 //! From stored signal to the scale of the pore model.
 
+use crate::isa::Kernel;
+
 /// Every how many samples one is taken where order statistics suffice.
 const THINNING: usize = 7;
 
-/// The same where they are sorted.
-const SORT_THINNING: usize = 23;
+/// About so many samples are sorted.
+const SORTED: usize = 500;
 
 /// Samples further than this many robust standard deviations from the median are pulled in.
 const WINSOR: f32 = 5.0;
@@ -34,19 +36,30 @@ impl Scaling {
     pub(super) fn is_plausible(self) -> bool {
         (0.2..5.0).contains(&self.scale) && self.shift.abs() < 1000.0 && self.drift.abs() < 100.0
     }
+}
 
-    /// Scale `signal_pa`, the samples from `start` on of a signal of `total` samples.
-    pub(super) fn apply(self, signal_pa: &[f32], start: usize, total: usize, scaled: &mut Vec<f32>) {
-        let per_sample = self.drift / total as f32;
-        let shift = self.shift - 0.5 * self.drift;
-        let factor = 1.0 / self.scale;
-        scaled.clear();
-        scaled.extend(
-            signal_pa
-                .iter()
-                .enumerate()
-                .map(|(i, &pa)| (pa - shift - per_sample * (start + i) as f32) * factor),
-        );
+/// Scales the samples from `start` on of a signal of `total` samples.
+pub(super) struct Rescale<'a> {
+    pub(super) scaling: Scaling,
+    pub(super) signal_pa: &'a [f32],
+    pub(super) start: usize,
+    pub(super) total: usize,
+    pub(super) scaled: &'a mut Vec<f32>,
+}
+
+impl Kernel for Rescale<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Scaling { scale, shift, drift } = self.scaling;
+        let per_sample = drift / self.total as f32;
+        let shift = shift - 0.5 * drift + per_sample * self.start as f32;
+        let factor = 1.0 / scale;
+        self.scaled.resize(self.signal_pa.len(), 0.0);
+        for (i, (scaled, &pa)) in (0_i32..).zip(self.scaled.iter_mut().zip(self.signal_pa)) {
+            *scaled = (pa - shift - per_sample * i as f32) * factor;
+        }
     }
 }
 
@@ -69,8 +82,8 @@ pub(super) fn winsorise(signal_pa: &mut [f32], start: usize, scratch: &mut Vec<f
 
 /// Line through the deciles of the signal and of the levels it was made by.
 pub(super) fn from_quantiles(signal_pa: &[f32], levels: &[f32], scratch: &mut Vec<f32>) -> Scaling {
-    let signal = deciles(signal_pa.iter().step_by(SORT_THINNING), scratch);
-    let model = deciles(levels.iter(), scratch);
+    let signal = deciles(signal_pa.iter().step_by((signal_pa.len() / SORTED).max(1)), scratch);
+    let model = deciles(levels.iter().step_by((levels.len() / SORTED).max(1)), scratch);
     let mean = |values: &[f32; 9]| values.iter().sum::<f32>() / 9.0;
     let (mean_signal, mean_model) = (mean(&signal), mean(&model));
     let (mut covariance, mut variance) = (0.0, 0.0);
@@ -107,10 +120,12 @@ mod tests {
         let first = Scaling { scale: 2.0, shift: 3.0, drift: 1.0 };
         let next = Scaling { scale: 1.5, shift: -1.0, drift: 0.5 };
         let signal = [80.0, 90.0, 100.0, 110.0];
-        let (mut once, mut twice, mut expected) = (Vec::new(), Vec::new(), Vec::new());
-        first.apply(&signal, 2, 8, &mut once);
-        next.apply(&once, 2, 8, &mut expected);
-        first.then(next).apply(&signal, 2, 8, &mut twice);
+        let apply = |scaling, signal_pa: &[f32]| {
+            let mut scaled = Vec::new();
+            Rescale { scaling, signal_pa, start: 2, total: 8, scaled: &mut scaled }.run();
+            scaled
+        };
+        let (expected, twice) = (apply(next, &apply(first, &signal)), apply(first.then(next), &signal));
         for (expected, got) in expected.iter().zip(&twice) {
             assert!((expected - got).abs() < 1e-4, "{expected} {got}");
         }

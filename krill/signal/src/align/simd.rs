@@ -15,6 +15,9 @@ pub(super) const ROUND: f32 = 12_582_912.0;
 /// Bits of [`ROUND`] plus the exponent bias.
 const BIASED_ROUND: u32 = 0x4B40_0000 + 127;
 
+/// Bits of an f32 that [`Simd::pack`] keeps.
+const UPPER_HALF: u32 = 0xFFFF_0000;
+
 /// Operations on sixteen lanes.
 ///
 /// The x86 implementations may only be reached through [`run`], which checks the processor.
@@ -44,25 +47,22 @@ pub(super) trait Simd: Copy {
     fn up(lanes: Self::Lanes, first: f32) -> Self::Lanes;
     /// Lane `i` takes lane `i + 1`; the last lane takes `last`.
     fn down(lanes: Self::Lanes, last: f32) -> Self::Lanes;
+    /// Sum of all lanes, by halves: short chains of additions, one order everywhere.
+    fn sum(lanes: Self::Lanes) -> f32;
+    /// Least of all lanes; none is NaN.
+    fn least(lanes: Self::Lanes) -> f32;
+    /// Lane `i` takes lane `i - 1`; lane 0 takes the last of `before`.
+    fn up_from(lanes: Self::Lanes, before: Self::Lanes) -> Self::Lanes;
+    /// Lane `i` takes lane `i + 1`; the last lane takes the first of `after`.
+    fn down_from(lanes: Self::Lanes, after: Self::Lanes) -> Self::Lanes;
+    /// The upper halves of both: eight bits of either's mantissa remain.
+    fn pack(a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
+    /// What [`Simd::pack`] has packed.
+    fn unpack(packed: Self::Lanes) -> [Self::Lanes; 2];
     /// Rounded towards zero; lanes hold 0 to 255.9.
     fn to_bytes(lanes: Self::Lanes) -> [u8; LANES];
     /// 2 to the power `-n` where lanes hold `n + ROUND`, `n` of 0 to 126.
     fn half_to_the_integer(lanes: Self::Lanes) -> Self::Lanes;
-}
-
-/// Sum of all lanes, by halves: short chains of additions, one order everywhere.
-#[inline(always)]
-pub(super) fn sum<S: Simd>(lanes: S::Lanes) -> f32 {
-    let mut values = [0.0; LANES];
-    S::store(lanes, &mut values, 0);
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            values[i] += values[i + half];
-        }
-        half /= 2;
-    }
-    values[0]
 }
 
 /// A kernel over any [`Simd`]; mark `run` `#[inline(always)]`.
@@ -145,6 +145,36 @@ impl Simd for Portable {
     #[inline(always)]
     fn down(lanes: Self::Lanes, last: f32) -> Self::Lanes {
         std::array::from_fn(|i| if i == LANES - 1 { last } else { lanes[i + 1] })
+    }
+    #[inline(always)]
+    fn sum(mut lanes: Self::Lanes) -> f32 {
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                lanes[i] += lanes[i + half];
+            }
+        }
+        lanes[0]
+    }
+    #[inline(always)]
+    fn least(lanes: Self::Lanes) -> f32 {
+        lanes.into_iter().fold(f32::INFINITY, f32::min)
+    }
+    #[inline(always)]
+    fn up_from(lanes: Self::Lanes, before: Self::Lanes) -> Self::Lanes {
+        Self::up(lanes, before[LANES - 1])
+    }
+    #[inline(always)]
+    fn down_from(lanes: Self::Lanes, after: Self::Lanes) -> Self::Lanes {
+        Self::down(lanes, after[0])
+    }
+    #[inline(always)]
+    fn pack(a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        std::array::from_fn(|i| f32::from_bits(a[i].to_bits() >> 16 | b[i].to_bits() & UPPER_HALF))
+    }
+    #[inline(always)]
+    fn unpack(packed: Self::Lanes) -> [Self::Lanes; 2] {
+        let lower = packed.map(|value| f32::from_bits(value.to_bits() << 16));
+        [lower, packed.map(|value| f32::from_bits(value.to_bits() & UPPER_HALF))]
     }
     #[inline(always)]
     fn to_bytes(lanes: Self::Lanes) -> [u8; LANES] {

@@ -135,13 +135,20 @@ impl Target {
         self.position.clear();
         self.read_index.clear();
         let k = model.kmer_size;
-        for start in (0..(self.codes.len() + 1).saturating_sub(k)).rev() {
-            let kmer = &self.codes[start..start + k];
-            self.level.push(model.level(kmer));
-            let (first, last) = (self.reference_index[start], self.reference_index[start + k - 1]);
-            let is_reported = first >= 0
-                && last - first == k as i32 - 1
-                && self.reference_index[start..start + k].iter().all(|&index| index >= 0);
+        // Indices that rise by one towards this one, from the 3' side.
+        let mut run = 0;
+        for start in (0..self.codes.len()).rev() {
+            let (first, next) = (self.reference_index[start], self.reference_index.get(start + 1));
+            run = match next {
+                _ if first < 0 => 0,
+                Some(&next) if next == first + 1 => run + 1,
+                _ => 1,
+            };
+            if start + k > self.codes.len() {
+                continue;
+            }
+            self.level.push(model.level(&self.codes[start..start + k]));
+            let is_reported = run >= k;
             self.position.push(if is_reported { first + model.center as i32 } else { NONE });
             self.read_index.push(self.base_read_index[start + model.center]);
         }
