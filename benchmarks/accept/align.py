@@ -37,11 +37,11 @@ def rows() -> Iterator[Row]:
         folder = Path(name)
         yield _same_records(folder)
         yield _resynchronisation()
-        yield from _in_lock_costs(folder)
+        yield from in_lock_costs(folder)
         yield from _signals(folder)
         data = simulate(folder)
         yield from _against_minimap2(folder, data)
-        yield from _serial_share(folder, data)
+        yield from serial_share(folder, data)
         yield from scaling_rows(folder, data)
     why = f"needs 16 cores, this machine gives {available_threads()}"
     yield Row.not_measurable("16 threads over 1", ">= 13", why)
@@ -103,7 +103,7 @@ def _resynchronisation() -> Row:
     )
 
 
-def _in_lock_costs(folder: Path) -> Iterator[Row]:
+def in_lock_costs(folder: Path) -> Iterator[Row]:
     """Row 3: time inside the input lock per 100-nt read, one thread, strategies in turn."""
     source, padded = folder / "short.fq", folder / "short.padded.fq"
     record = b"@SRR%09d.%d 100\n%s\n+\n%s\n"
@@ -252,7 +252,7 @@ def _primary(path: Path) -> dict[tuple[str | None, bool], tuple[object, ...]]:
         }
 
 
-def _serial_share(folder: Path, data: ReadSet) -> Iterator[Row]:
+def serial_share(folder: Path, data: ReadSet) -> Iterator[Row]:
     """Row 5: time inside shared locks and the merge's, of the workers' time on a core.
 
     One thread: with several, a thread that loses its core inside a lock would count as serial work.

@@ -16,7 +16,7 @@ from benchmarks.machine import ROOT
 
 BALEEN = [sys.executable, "-m", "baleen"]
 ROUNDS = 3
-_IDLE_SPEED_UP = 1.6
+IDLE_SPEED_UP = 1.6
 """What two cores of our own gain on plain arithmetic; below it, wall times say nothing of us."""
 
 _LOOP = "x = 1\nfor i in range(30_000_000): x = x * 3 & 0xFFFF"
@@ -24,7 +24,7 @@ _LAYOUTS = {"one core": "0x1", "threads alone": "0x2", "one worker of two": "1x2
 
 
 @dataclass(frozen=True)
-class _Shape:
+class Shape:
     """A pair to call: how many contigs of which length, and their reads per condition."""
 
     name: str
@@ -45,8 +45,8 @@ class _Shape:
 
 
 SHAPES = (
-    _Shape("two large contigs", contigs=2, length_bp=1500, reads=120),
-    _Shape("400 small contigs", contigs=400, length_bp=300, reads=12),
+    Shape("two large contigs", contigs=2, length_bp=1500, reads=120),
+    Shape("400 small contigs", contigs=400, length_bp=300, reads=12),
 )
 
 
@@ -73,12 +73,12 @@ def rows() -> Iterator[Row]:
         folder = Path(name)
         yield from _equal_bytes()
         for shape in SHAPES:
-            yield from _speed(folder, shape)
+            yield from speed(folder, shape)
     why = f"needs 16 cores, this machine gives {usable_cores()}"
     yield Row.not_measurable("16 cores: pure threads of align, eventalign, dtw over mixed", ">= 0.95", why)
 
 
-def _speed(folder: Path, shape: _Shape) -> Iterator[Row]:
+def speed(folder: Path, shape: Shape) -> Iterator[Row]:
     """One core against two in every layout, an arithmetic loop beside them; medians of ratios."""
     if usable_cores() < 2:
         yield Row.not_measurable(f"{shape.name}: 1 to 2 cores", ">= 1.85", "this machine gives one core")
@@ -107,7 +107,7 @@ def _speed(folder: Path, shape: _Shape) -> Iterator[Row]:
         (f"{shape.name}: pure threads over the best layout", threads, 0.95),
     ]
     for figure, got, must in figures:
-        if machine < _IDLE_SPEED_UP:
+        if machine < IDLE_SPEED_UP:
             why = f"two cores gain {machine:.2f} on plain arithmetic (measured {got:.3f})"
             yield Row.not_measurable(figure, f">= {must}", why)
         else:

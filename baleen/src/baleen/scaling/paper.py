@@ -16,7 +16,7 @@ from baleen.scaling.events import Costs, Crew, simulate
 from baleen.scaling.lock_models import LOCK_MODELS
 from baleen.scaling.machines import PAPER_MACHINES, MachineModel
 
-IN_LOCK_FACTOR = 4.2
+IN_LOCK_FACTOR = 4.4
 """Time inside locks of the paper's programs over ours: fitted."""
 
 IN_LOCK_NS = {"O": 345.0, "D": 271.0, "B": 246.0, "L": 33.0}

@@ -1,0 +1,115 @@
+"""Thread scaling: short locks, small serial shares, gains, a simulator that can be believed."""
+
+import tempfile
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+from baleen.executors import plan_layout, usable_cores
+from baleen.scaling.grid import Experiment, Grid, measure
+from baleen.scaling.machines import MachineModel
+from baleen.scaling.made_inputs import make_short_reads
+from baleen.scaling.paper import CALIBRATION, Peak, against_paper, thread_grid
+from baleen.scaling.prediction import Prediction, measured_costs
+from baleen.scaling.stages import StageRequest
+from benchmarks.accept import align, layout
+from benchmarks.accept.rows import Row
+from benchmarks.align.data import simulate
+from benchmarks.align.scaling import scaling_rows
+
+_WITHIN = 0.2
+_ALIKE = 0.05  # two strategies of the table that differ by less have no order to reproduce
+_PREDICTED_WITHIN = 0.15
+
+
+def rows() -> Iterator[Row]:
+    """Yield the figures of rows 3, 5, 6, 8 and 9 of the design."""
+    with tempfile.TemporaryDirectory(prefix="accept-scaling-") as name:
+        folder = Path(name)
+        yield from align.in_lock_costs(folder)
+        reads = simulate(folder)
+        yield from align.serial_share(folder, reads)
+        yield from scaling_rows(folder, reads)
+        yield from _paper()
+        yield from _two_threads_from_one(folder)
+        yield from layout.speed(folder, layout.SHAPES[0])
+    yield _auto_layout()
+    why = f"needs 16 cores, this machine gives {usable_cores()}"
+    yield Row.not_measurable("measured 4, 8, 16 threads over predicted from 1 and 2", "0.85 to 1.15", why)
+    yield Row.not_measurable("pure threads of align, eventalign, dtw over mixed on 16 cores", ">= 0.95", why)
+    yield Row.not_measurable(
+        "share of a whole run under the interpreter's lock on 16 cores, %", "<= 0.35", why
+    )
+
+
+def _paper() -> Iterator[Row]:
+    """Row 8: the paper's table against its simulation."""
+    cells = list(against_paper())
+    tested = [(measured, found) for measured, found in cells if measured.strategy != CALIBRATION]
+    for machine in ("skylake", "broadwell", "knl"):
+        chosen = [(m, f) for m, f in tested if m.machine == machine]
+        outside = [(m, f) for m, f in chosen if abs(_ratio(m, f) - 1) > _WITHIN]
+        missed = ", ".join(f"{m.tool} {m.strategy} {_ratio(m, f):.2f} x" for m, f in outside)
+        got = f"{len(chosen) - len(outside)} of {len(chosen)} cells" + (
+            f"; outside: {missed}" if missed else ""
+        )
+        figure = f"simulated throughput of the paper's peaks within 20 % ({machine})"
+        yield Row.holds(figure, "every cell", ok=not outside, got=got)
+    told = [(m, f) for m, f in cells if m.threads is not None]
+    far = [f"{m.tool} {m.strategy} @{f.threads} not @{m.threads}" for m, f in told if _steps(m, f) > 1]
+    got = f"{len(told) - len(far)} of {len(told)}" + (f"; {', '.join(far)}" if far else "")
+    yield Row.holds("simulated peaks within one step of threads", "every one told", ok=not far, got=got)
+    yield _order(cells)
+
+
+def _ratio(measured: Peak, found: Peak) -> float:
+    return found.kreads_per_s / measured.kreads_per_s
+
+
+def _steps(measured: Peak, found: Peak) -> int:
+    grid = thread_grid(measured.machine)
+    return abs(grid.index(found.threads or 0) - grid.index(measured.threads or 0))
+
+
+def _order(cells: list[tuple[Peak, Peak]]) -> Row:
+    """Compare the order of every two strategies of a machine and tool that the paper tells apart."""
+    pairs, wrong = 0, []
+    for (a, sim_a), (b, sim_b) in combinations(cells, 2):
+        if (a.machine, a.tool) != (b.machine, b.tool) or abs(_ratio(a, b) - 1) <= _ALIKE:
+            continue
+        pairs += 1
+        if (a.kreads_per_s < b.kreads_per_s) != (sim_a.kreads_per_s < sim_b.kreads_per_s):
+            wrong.append(f"{a.machine} {a.tool}: {a.strategy}, {b.strategy}")
+    got = f"{pairs - len(wrong)} of {pairs} pairs" + (f"; wrong: {'; '.join(wrong)}" if wrong else "")
+    figure = "order of the strategies that differ by more than 5 %"
+    return Row.holds(figure, "every pair", ok=not wrong, got=got)
+
+
+def _two_threads_from_one(folder: Path) -> Iterator[Row]:
+    """Row 8: what two threads do, predicted from one, for a lock that is held half of the time."""
+    reads, _ = make_short_reads(folder, 60_000, 10_000)
+    request = StageRequest("pump", (reads,), work_ns=1000)
+    grid = Grid(threads=(1, 2), parsing=("O", "K"), lock=("os",))
+    (series,) = measure([Experiment(request=request, grid=grid, repeats=7)]).series
+    machine = series.loop_speed_up(2)
+    for parsing in ("O", "K"):
+        one, two = (p for p in series.points if p.cell.parsing == parsing)
+        costs = measured_costs(series, one.cell)
+        asked = Prediction(costs, MachineModel(nodes=1, cores_per_node=2), "os", 2, parsing)
+        simulated = [p.best.throughput for p in asked.points(Grid(threads=(1, 2)), seed=1)]
+        predicted = simulated[1] / simulated[0]
+        got = two.best.throughput / one.best.throughput / predicted
+        figure = f"gain of 2 threads over the gain predicted from 1 (pump, {parsing})"
+        if machine < layout.IDLE_SPEED_UP:
+            why = f"a plain loop gains {machine:.2f} on 2 cores (seen: {got:.3f})"
+            yield Row.not_measurable(figure, "0.85 to 1.15", why)
+        else:
+            yield Row.within(figure, got, 1 - _PREDICTED_WITHIN, 1 + _PREDICTED_WITHIN)
+
+
+def _auto_layout() -> Row:
+    """Row 9: `auto` mixes processes and threads on 16 cores and stays with threads on 2."""
+    chosen = {cores: plan_layout("auto", cores, 100) for cores in (2, 16)}
+    ok = chosen[16].processes > 1 and chosen[16].threads > 1 and chosen[16].cores == 16
+    got = "; ".join(f"{cores} cores: {plan.text}" for cores, plan in chosen.items())
+    return Row.holds("`--layout auto` chooses P x T on 16 cores", "both above 1", ok=ok, got=got)
