@@ -20,10 +20,10 @@ IN_LOCK_FACTOR = 4.4
 """Time inside locks of the paper's programs over ours: fitted."""
 
 IN_LOCK_NS = {"O": 345.0, "D": 271.0, "B": 246.0, "L": 33.0}
-"""Per read of 100 nt on one core of an AVX-512 server: `make accept A=align`, row 3."""
+"""Ours per read of 100 nt, one idle AVX-512 core; `python -m benchmarks.scaling.parsings` measures them."""
 
 OUTPUT_NS = 96.0
-"""Inside the output lock per read, pieces of 12 kB: the same machine."""
+"""Ours inside the output lock per read, pieces of 12 kB: the same command."""
 
 BATCH_READS = {"O": 1, "D": 1, "B": 32, "L": 44}
 """The paper's batches: one read, 32 reads, a block of 12,288 bytes."""
