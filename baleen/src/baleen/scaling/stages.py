@@ -28,7 +28,7 @@ from baleen.engines import pump_settings as engine_settings
 from baleen.errors import UsageError
 from baleen.inputs import SampleFiles
 from baleen.outputs.slices import Slice
-from baleen.pipeline import FOLDER_NAME, RunRequest, aggregate, run
+from baleen.pipeline import FOLDER_NAME, RunRequest, aggregate, kept_config, run
 from baleen.scaling.crowd import Crowd, Part, Task
 from baleen.scaling.pump_tasks import Minimap2Task, PumpTask, ReadFiles, trial_of
 from baleen.scaling.result import Cell, LockCost, Trial
@@ -268,7 +268,8 @@ class PipelineStage:
             output = Path(name) / "out"
             start, cpu = time.perf_counter(), _cpu_s()
             if self.is_call:
-                aggregate(kept, output, config, is_forced=False)
+                changes = {"layout": layout, "device": "cpu"}
+                aggregate(kept, output, kept_config(kept, changes), is_forced=False)
             else:
                 run(self._request(output, config))
             seconds, cpu = time.perf_counter() - start, _cpu_s() - cpu
