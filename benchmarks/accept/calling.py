@@ -10,7 +10,7 @@ from baleen.config import CallingConfig
 from baleen.data import ReadIndex, SignalPileup
 from benchmarks import machine
 from benchmarks.accept.rows import Row
-from benchmarks.accuracy import sets
+from benchmarks.accuracy import metrics, sets, simulated_null, smoothing, useless
 from benchmarks.accuracy.sets import Measured
 
 DATA = machine.ROOT.parent / "shared" / "data"
@@ -42,7 +42,49 @@ def rows() -> Iterator[Row]:
         yield from _null(f"{chemistry}_null", results[f"sim/{chemistry}_null"])
     yield from _mixtures(results)
     yield from _real(results)
+    yield from _reliability(results)
+    yield from _nulls()
+    for name, lost in useless.losses(DATA).items():
+        yield Row.at_most(f"rna002_small with {name}", lost, 0.01, 0.001)
+    yield from _smoothing()
     yield Row.at_most("CPU ms per position at 300 + 300 reads", cost_ms(), 3)
+
+
+def _reliability(results: Mapping[str, Measured]) -> Iterator[Row]:
+    for chemistry in ("rna002", "rna004"):
+        measured = results[f"sim/{chemistry}_small"]
+        error = measured.figures["read probabilities, calibration error"]
+        mean, share, size = metrics.reliability(*measured.series["reads"])
+        bins = ", ".join(f"{m:.2f}: {s:.2f} ({n})" for m, s, n in zip(mean, share, size, strict=True) if n)
+        figure = f"{chemistry}_small reads at true sites: calibration error; p_mod: share modified (reads)"
+        yield Row(figure, "reported", "", f"{error:.3f}; {bins}", None, error)
+
+
+def _nulls() -> Iterator[Row]:
+    for n_native, n_control in (*((depth, depth) for depth in simulated_null.DEPTHS), (30, 300), (300, 30)):
+        shares = simulated_null.shares(n_native, n_control)
+        name = f"simulated null, {n_native} + {n_control} reads:"
+        yield Row.within(f"{name} share p < .05", shares["p < .05"], 0.035, 0.06, ".045 to .055")
+        yield Row.at_most(f"{name} share padj < .05", shares["padj < .05"], 0.001, 0)
+
+
+def _smoothing() -> Iterator[Row]:
+    helps = []
+    for chemistry in ("rna002", "rna004"):
+        measured = smoothing.figures(DATA, chemistry)
+        plain = measured.pop("none")
+        helps += [
+            min(after >= before for after, before in zip(f, plain, strict=True)) for f in measured.values()
+        ]
+        seen = "; ".join(f"{n}: {a:.3f}, {p:.3f}" for n, (a, p) in {"none": plain, **measured}.items())
+        figure = f"{chemistry}_small smoothing: read AUROC, precision of read calls at the exact position"
+        yield Row(figure, "reported", "", seen, None, plain[0])
+    yield Row.holds(
+        "smoothing is on by default only if it never hurts",
+        "off, or never hurts",
+        ok=CallingConfig().hmm <= all(helps),
+        got=f"default {'on' if CallingConfig().hmm else 'off'}, helps in {sum(helps)} of {len(helps)}",
+    )
 
 
 def _null(name: str, measured: Measured) -> Iterator[Row]:

@@ -9,6 +9,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from benchmarks.accuracy import metrics
 from benchmarks.accuracy.sets import Measured
 
 
@@ -42,11 +43,8 @@ def _quantiles(axes, name, series):  # type: ignore[no-untyped-def]
 def _reliability(axes, name, series):  # type: ignore[no-untyped-def]
     if "reads" in series:
         label, p = series["reads"]
-        cell = np.minimum((p * 10).astype(int), 9)
-        counts = np.bincount(cell, minlength=10)
-        full = counts >= 20
-        mean = (np.bincount(cell, p, 10) / np.maximum(counts, 1))[full]
-        axes.plot(mean, (np.bincount(cell, label, 10) / np.maximum(counts, 1))[full], "o-", label=name)
+        mean, share, size = metrics.reliability(label, p)
+        axes.plot(mean[size >= 20], share[size >= 20], "o-", label=name)
 
 
 def _shares(axes, name, series):  # type: ignore[no-untyped-def]

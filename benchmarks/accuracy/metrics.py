@@ -40,6 +40,20 @@ def auroc(label: Bool, score: F64) -> float:
     return float((rankdata(score)[label].sum() - n_true * (n_true + 1) / 2) / (n_true * n_false))
 
 
+def reliability(label: Bool, p: F64, bins: int = 10) -> tuple[F64, F64, npt.NDArray[np.int64]]:
+    """Mean probability, share of true labels and size of each of even bins; NaN for empty ones."""
+    cell = np.minimum((p * bins).astype(np.int64), bins - 1)
+    size = np.bincount(cell, minlength=bins)
+    safe = np.where(size > 0, size, np.nan)
+    return np.bincount(cell, p, bins) / safe, np.bincount(cell, label, bins) / safe, size
+
+
+def calibration_error(label: Bool, p: F64) -> float:
+    """Mean distance of probability and share of true labels over bins, weighted by their size."""
+    mean, share, size = reliability(label, p)
+    return float(np.nansum(np.abs(mean - share) * size) / max(int(size.sum()), 1))
+
+
 def exact(length: int, sites: npt.NDArray[np.int64], position: F64, score: F64) -> tuple[Bool, F64]:
     """Return labels and scores of every position of a contig."""
     label, scores = np.zeros(length, bool), _everywhere(length, position, score)

@@ -135,6 +135,7 @@ def read_figures(
     figures = {
         "read AUROC, pooled": metrics.auroc(label, p),
         "read AUROC, mean over sites": float(np.mean(defined)) if defined else float("nan"),
+        "read probabilities, calibration error": metrics.calibration_error(label, p),
         "mod_ratio, mean abs error": float(np.abs(np.subtract(ratios, shares)).mean()),
         "mod_ratio, interval coverage": float(np.mean(covered)),
     }
@@ -144,12 +145,9 @@ def read_figures(
 def simulated(folder: Path, chemistry: str) -> Measured:
     """Measure a simulated set with modifications."""
     small = folder / "sim" / f"{chemistry}_small"
-    called = call(_simulated_contigs(folder, small / "native", chemistry), config_of(chemistry))
-    table = [row for row in rows_of(small / "truth_sites.tsv") if float(row["stoich"]) > 0]
-    truth = {
-        c.name: np.array(sorted(int(r["pos0"]) for r in table if r["contig"] == c.name), np.int64)
-        for c in called.contigs
-    }
+    called = call(simulated_contigs(folder, small / "native", chemistry), config_of(chemistry))
+    truth = true_sites(small, called.contigs)
+    table = _modified(small)
     figures, curves = site_figures(called, truth)
     reads = {
         (r["contig"], r["read_id"], int(r["pos0"])): r["modified"] == "1"
@@ -173,6 +171,19 @@ def simulated(folder: Path, chemistry: str) -> Measured:
     return Measured(figures, {**series, "curves": curves, "shares": (share, ratio)})
 
 
+def _modified(folder: Path) -> list[dict[str, str]]:
+    return [row for row in rows_of(folder / "truth_sites.tsv") if float(row["stoich"]) > 0]
+
+
+def true_sites(folder: Path, contigs: Sequence[Contig]) -> Sites:
+    """Return the modified positions of a simulated set."""
+    table = _modified(folder)
+    return {
+        c.name: np.array(sorted(int(r["pos0"]) for r in table if r["contig"] == c.name), np.int64)
+        for c in contigs
+    }
+
+
 def ratios_at(called: Called, sites: Mapping[tuple[str, int], float]) -> dict[tuple[str, int], float]:
     """Return mod_ratio at the given positions; those that were not tested are left out."""
     found = {}
@@ -188,12 +199,13 @@ def ratios_at(called: Called, sites: Mapping[tuple[str, int], float]) -> dict[tu
 def simulated_null(folder: Path, chemistry: str) -> Measured:
     """Measure two control samples against each other."""
     native = folder / "sim" / f"{chemistry}_null" / "native"
-    called = call(_simulated_contigs(folder, native, chemistry), config_of(chemistry))
+    called = call(simulated_contigs(folder, native, chemistry), config_of(chemistry))
     p = called.column("pvalue")
     return Measured(null_figures(called), {"p": p[~np.isnan(p)]})
 
 
-def _simulated_contigs(folder: Path, native: Path, chemistry: str) -> list[Contig]:
+def simulated_contigs(folder: Path, native: Path, chemistry: str) -> list[Contig]:
+    """Read a simulated native sample and the control of its chemistry."""
     small = folder / "sim" / f"{chemistry}_small"
     files = [(one / "reads.bam", one / "reads.blow5") for one in (native, small / "ivt")]
     return list(load(files[0], files[1], small / "ref.fa"))

@@ -1,5 +1,6 @@
 """Calling: from windows of one contig to reads and sites."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -186,6 +187,64 @@ def test_identical_reads_give_finite_calls():
     assert tested.all()
     assert np.isfinite(sites["padj"]).all()
     assert not sites["is_peak"].any()
+
+
+@pytest.mark.parametrize(
+    "channels", [("level",), ("level", "dwell"), ("dwell",), ("level", "dwell", "errors")]
+)
+def test_no_file_column_is_without_a_number_where_a_position_was_tested(channels):
+    """Unequal depths, constant dwells and reads without errors: defined results."""
+    config = CallingConfig(channels=channels, permutations=2)
+    pileup = signal_pileup(n_native=5, n_control=60, modified=1.0)
+    pileup = dataclasses.replace(pileup, dwell_samples=np.full_like(pileup.dwell_samples, 20))
+    errors = error_pileup(5, 60, length=LENGTH)
+    errors = dataclasses.replace(errors, errors=np.zeros_like(errors.errors))
+    evidence = calling.score_contig(pileup, None, errors if "errors" in channels else None, config, 1)
+    (reads,), (sites,) = call(evidence, config=config)
+    tested = sites["filter"] == "PASS"
+    assert tested.sum() > 100
+    finite = ("mod_ratio", "ci_low", "ci_high", "pvalue", "padj", "effect_size", "mean_p_mod",
+              "stoichiometry", "position_posterior", "statistic", "signal_z", "shift_pa")  # fmt: skip
+    for column in finite:
+        assert np.isfinite(sites[column][tested]).all(), column
+    assert np.isfinite(reads.p_mod).all()
+    assert ((reads.p_mod >= 0) & (reads.p_mod <= 1)).all()
+
+
+def test_a_position_without_control_lies_between_tested_ones():
+    pileup = signal_pileup(30, 30)
+    row = np.repeat(pileup.position, np.diff(pileup.window_offsets))
+    keep = ~((row >= 100) & (row < 110) & (pileup.read >= 30))
+    offsets = np.concatenate([[0], np.cumsum(keep)])[pileup.window_offsets]
+    columns = ("read", "level_pa", "level_stdv_pa", "confidence", "dwell_samples",
+               "base_start", "base_end", "window_start", "window_end")  # fmt: skip
+    kept = {name: getattr(pileup, name)[keep] for name in columns}
+    gap = dataclasses.replace(pileup, window_offsets=offsets.astype(np.int64), **kept)
+    _, (sites,) = call(calling.score_contig(gap, None, None, CONFIG, 1))
+    inside = (sites["position"] >= 102) & (sites["position"] < 108)
+    assert set(sites["filter"][inside]) == {"NO_CONTROL"}
+    assert np.isnan(sites["pvalue"][inside]).all()
+    assert set(sites["filter"][~inside & (sites["position"] < 95)]) == {"PASS"}
+
+
+def test_dwell_that_says_nothing_is_left_out_and_one_that_does_is_used():
+    config = CallingConfig(channels=("level", "dwell"), permutations=2)
+    for slower, candidate in ((1.0, "level"), (12.0, "dwell")):
+        evidence = []
+        for seed in range(3):
+            pileup = signal_pileup(modified=0.0, seed=seed)
+            dwell = pileup.dwell_samples.astype(float)
+            row = np.repeat(pileup.position, np.diff(pileup.window_offsets))
+            for site in range(20, LENGTH - 10, 15):
+                for offset, weight in FOOTPRINT.items():
+                    at = (row == site + offset) & (pileup.read < 30)
+                    dwell[at] *= slower**weight
+            pileup = dataclasses.replace(pileup, dwell_samples=dwell.astype(np.int32))
+            evidence.append(calling.score_contig(pileup, None, None, config, seed))
+        model = calling.fit_run([calling.summarise(one) for one in evidence], config)
+        chosen = str(evidence[0].candidates[model.candidate])
+        assert candidate in chosen, (slower, chosen)
+        assert (chosen == "level") == (slower == 1.0)
 
 
 def test_errors_everywhere_or_nowhere_are_no_finding():

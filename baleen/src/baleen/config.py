@@ -12,7 +12,7 @@ from typing import Any, Self
 from baleen.errors import UsageError
 
 ALIGN_MODES = ("standard", "fast", "sharp")
-CHANNELS = ("level", "shape", "errors")
+CHANNELS = ("level", "shape", "dwell", "errors")
 SAMPLE_CHANNELS = ("shape",)
 """Channels that are measured on the samples of the signal, not on levels."""
 EXECUTORS = ("local", "dask")

@@ -277,6 +277,11 @@ SITE_COLUMNS: tuple[Column, ...] = (
     Column("score", "float32", "", "statistic + 4 ln position_posterior by signal: ranks exact bases"),
     Column("signal_statistic", "float32", "", "ln evidence for differing shares of shifted reads, by signal"),
     Column("signal_z", "float32", "", "normal score of the signal test"),
+    Column("level_statistic", "float32", "", "ln evidence by the level alone"),
+    Column(
+        "shape_statistic", "float32", "", "ln evidence by level and time-warping shape; empty if not used"
+    ),
+    Column("dwell_statistic", "float32", "", "ln evidence by level and dwell; empty if not used"),
     Column("shift_pa", "float32", "pA", "level shift of a modified read"),
     Column("error_z", "float32", "", "normal score of the error test, positive = more errors in native"),
     Column("error_native", "float32", "", "share of native reads with a basecall error at the base"),

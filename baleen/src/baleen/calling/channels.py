@@ -91,6 +91,12 @@ def level_and_score(pileup: SignalPileup, scores: F32, frame: Frame) -> tuple[Ta
     return Table(joined, reference.weight), Table(_unit(table), table.weight)
 
 
+def level_and_dwell(pileup: SignalPileup, frame: Frame) -> tuple[Table, Table]:
+    """Return the level joined by the logarithm of the dwell, and that alone."""
+    dwell = np.log(np.maximum(pileup.dwell_samples, 1).astype(np.float32))
+    return level_and_score(pileup, dwell, frame)
+
+
 def level_and_shape(pileup: SignalPileup, distances: Distances, frame: Frame) -> Table:
     """Return the level joined by the signed coordinates of time-warping distances.
 

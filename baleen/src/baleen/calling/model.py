@@ -186,6 +186,10 @@ _CAPPED = (True, False)
 """Signal is capped: a strong level shift smears over its neighbours, an error does less."""
 
 
+LEAST_P, ROUNDED_P = 1e-300, 1e-6
+"""P-values of 0 and 1 are taken as these from 0 and 1, so that normal scores are numbers."""
+
+
 def score_signal(
     pools: tuple[pooled.Pool, ...], statistic: npt.NDArray[np.float64], depth_bin: I64
 ) -> npt.NDArray[np.float64]:
@@ -194,7 +198,7 @@ def score_signal(
     for i, one in enumerate(pools):
         here = depth_bin == i
         p[here] = one.p_value(statistic[here])
-    return np.asarray(-special.ndtri(p))
+    return np.asarray(-special.ndtri(np.clip(p, LEAST_P, 1 - ROUNDED_P)))
 
 
 def score_errors(

@@ -87,6 +87,9 @@ def score_signal(
     if distances is not None and "shape" in config.channels:
         tables.append(channels.level_and_shape(pileup, distances, frame))
         names.append("level+shape")
+    if "dwell" in config.channels:
+        tables += channels.level_and_dwell(pileup, frame)
+        names += ["level+dwell", "dwell"]
     for name, values in pileup.scores.items():
         if name in config.channels:
             tables += channels.level_and_score(pileup, values, frame)

@@ -96,6 +96,9 @@ def call_contig(
             "score": score.astype(np.float32),
             "signal_statistic": statistic_of(evidence, model.candidate).astype(np.float32),
             "signal_z": test.signal_z.astype(np.float32),
+            "level_statistic": by_channel(evidence, "level"),
+            "shape_statistic": by_channel(evidence, "level+shape"),
+            "dwell_statistic": by_channel(evidence, "level+dwell"),
             "shift_pa": np.where(has_signal, evidence.shift_pa, np.nan).astype(np.float32),
             "error_z": test.error_z.astype(np.float32),
             "error_native": evidence.error_native,
@@ -149,6 +152,14 @@ def _test(evidence: Evidence, model: RunModel, config: CallingConfig) -> _Test:
     elif model.used == (False, True):
         fused = error_z.copy()
     return _Test(signal_z, error_z, np.where(np.isnan(p), np.nan, fused), p, probability)
+
+
+def by_channel(evidence: Evidence, name: str) -> F32:
+    """Return the signal statistic of the named channels, NaN where it was not computed."""
+    found = np.flatnonzero(evidence.candidates == name)
+    return statistic_of(evidence, int(found[0]) if len(found) else len(evidence.candidates)).astype(
+        np.float32
+    )
 
 
 def around(
