@@ -1,5 +1,6 @@
 """External engines as fed processes: the reads of one process, whatever their number."""
 
+import gzip
 import random
 import shutil
 import subprocess
@@ -97,6 +98,59 @@ def test_records_equal_those_of_the_program_itself(
     expected = sorted(line for line in sam.splitlines() if not line.startswith("@"))
     plan = ProcessPlan(processes=2)
     assert expected == sorted(aligned(folder, tmp_path / "out.bam", engine, 2, plan))
+
+
+@pytest.mark.parametrize("is_static", [False, True])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_compressed_reads_are_inflated_for_the_engine(
+    folder: Path, indices: dict[str, Path], tmp_path: Path, engine: str, is_static: bool
+) -> None:
+    expected = aligned(folder, tmp_path / "plain.bam", engine, 1, ProcessPlan(index=indices[engine]))
+    for name in ("gzip", "blocked"):
+        copies = tmp_path / name
+        copies.mkdir()
+        shutil.copy(folder / "ref.fa", copies)
+        if name == "gzip":
+            (copies / "1.fq").write_bytes(gzip.compress((folder / "1.fq").read_bytes()))
+        else:
+            pysam.tabix_compress(str(folder / "1.fq"), str(copies / "1.fq"))
+        plan = ProcessPlan(processes=2, index=indices[engine], is_static=is_static)
+        assert expected == aligned(copies, tmp_path / f"{name}.bam", engine, 1, plan)
+
+
+@pytest.mark.skipif(shutil.which("hisat2") is None, reason="hisat2 is not installed (apt-get install hisat2)")
+def test_introns_are_looked_for_unless_told_otherwise(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    exons = ["".join(rng.choices("ACGT", k=600)) for _ in range(2)]
+    intron = "GT" + "".join(rng.choices("ACGT", k=500)) + "AG"
+    (tmp_path / "ref.fa").write_text(f">chr\n{exons[0]}{intron}{exons[1]}\n")
+    spliced = exons[0][-60:] + exons[1][:60]
+    (tmp_path / "1.fq").write_text("".join(f"@r{i}\n{spliced}\n+\n{'I' * 120}\n" for i in range(9)))
+    skips = {}
+    for is_spliced in (True, False):
+        bam = tmp_path / "out.bam"
+        request = AlignRequest(
+            reads=(tmp_path / "1.fq",), reference=tmp_path / "ref.fa", output=bam, engine="hisat2",
+            pump=pump_settings(1, 2), plan=ProcessPlan(processes=2, is_spliced=is_spliced),
+        )  # fmt: skip
+        align_reads(request)
+        with pysam.AlignmentFile(str(bam)) as file:
+            skips[is_spliced] = sum("N" in (record.cigarstring or "") for record in file)
+    assert skips == {True: 9, False: 0}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_unaligned_bam_is_refused_with_the_command_that_helps(
+    folder: Path, indices: dict[str, Path], tmp_path: Path, engine: str
+) -> None:
+    reads = tmp_path / "reads.bam"
+    pysam.AlignmentFile(str(reads), "wb", header={"HD": {"VN": "1.6"}}).close()
+    request = AlignRequest(
+        reads=(reads,), reference=folder / "ref.fa", output=tmp_path / "out.bam", engine=engine,
+        plan=ProcessPlan(index=indices[engine]),
+    )  # fmt: skip
+    with pytest.raises(FormatError, match=r"reads\.bam: is BAM.*samtools fastq"):
+        align_reads(request)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
