@@ -78,6 +78,27 @@ def test_without_intersection_the_fastq_does_not_matter(tiny_run) -> None:
     assert run.status_counts["native"] == {ReadStatus.OK: 40}
 
 
+def name_model(path: Path, model: str) -> None:
+    """Write the basecaller's model into the header of a BAM."""
+    with pysam.AlignmentFile(str(path)) as bam:
+        header, records = bam.header.to_dict(), list(bam)
+    header["RG"] = [{"ID": "run", "DS": f"runid=x basecall_model={model}"}]
+    with pysam.AlignmentFile(str(path), "wb", header=header) as bam:
+        for record in records:
+            bam.write(record)
+    pysam.index(str(path))
+
+
+def test_samples_of_different_basecaller_models_are_a_warning(tiny_run) -> None:
+    for second, n_warnings in (("rna004_130bps_sup@v5.1.0", 0), ("rna004_130bps_hac@v3.0.1", 1)):
+        name_model(tiny_run.path("native", "bam"), "rna004_130bps_sup@v5.1.0")
+        name_model(tiny_run.path("ivt", "bam"), second)
+        found = [warning for warning in opened(tiny_run).warnings if "basecalled with different" in warning]
+        assert len(found) == n_warnings
+        assert all(second in warning and "sup@v5.1.0" in warning for warning in found)
+        close_files()
+
+
 def test_few_shared_reads_are_a_warning(tiny_run) -> None:
     tiny_run.write_signal("ivt", names=tiny_run.names["ivt"][:15])
     run = opened(tiny_run, min_depth=1)

@@ -207,7 +207,8 @@ def _planned(met: _Met, reasons: Mapping[str, str | None], config: Config) -> Ru
         skipped_contigs={name: reason for name, reason in reasons.items() if reason is not None},
         warnings=tuple(_warnings([funnel for funnel, _ in funnels.values()], reasons))
         + tuple(_table_warnings(met, config.calling))
-        + tuple(_twin_warnings(met.reads)),
+        + tuple(_twin_warnings(met.reads))
+        + tuple(_basecaller_warnings(met.reads)),
         table=table,
     )
 
@@ -240,6 +241,7 @@ def _load(files: SampleFiles, reference: Reference, config: Config, *, index_bam
         meet_events(reads, reference)
     elif config.calling.signal and files.signal:
         reads.intersect_signal()
+    reads.basecall_models = tuple(sorted(set(models)))
     for model in models:
         reads.votes.add_model(model)
     if reads.sampling_rate_hz is not None:
@@ -342,6 +344,18 @@ def _twin_warnings(samples: Sequence[SampleReads]) -> Iterator[str]:
             if shared is not None:
                 names = f"{other.files.name} and {sample.files.name}"
                 yield f"{names} hold the same reads, such as {printable(shared)}; is a file given twice?"
+
+
+def _basecaller_warnings(samples: Sequence[SampleReads]) -> Iterator[str]:
+    """Say that samples were basecalled differently: their errors differ for that alone."""
+    named = {sample.files.name: ", ".join(sample.basecall_models) for sample in samples}
+    known = {name: models for name, models in named.items() if models}
+    if len(set(known.values())) > 1:
+        listed = "; ".join(f"{name}: {models}" for name, models in known.items())
+        yield (
+            f"the samples were basecalled with different models ({listed}), so their errors differ "
+            "for that alone; basecall them with one model, or leave errors out: --channels level,shape"
+        )
 
 
 def _table_warnings(met: _Met, calling: CallingConfig) -> Iterator[str]:

@@ -65,6 +65,8 @@ class SampleReads:
         Per alignment.
     votes
         What the files say of the chemistry.
+    basecall_models
+        Basecaller models that the BAM files name.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class SampleReads:
         config: ReadsConfig,
     ) -> None:
         self.files, self.votes = files, Votes()
+        self.basecall_models: tuple[str, ...] = ()
         self.names: dict[bytes, str] = {}
         self.sampling_rate_hz: float | None = None
         self.kmer_size: int | None = None
