@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -30,6 +31,7 @@ DEVICE_FIGURES = {
 def rows() -> Iterator[Row]:
     """Measure the rows one by one."""
     yield from _host_tests()
+    yield _fake_driver()
     yield from _compiled()
     yield from _without_a_driver()
     gpus = [device.name for device in krill.devices() if device.model]
@@ -49,6 +51,21 @@ def _host_tests() -> Iterator[Row]:
         failed = sorted(name for name, result in own.items() if result != "ok")
         got = f"{len(own) - len(failed)} of {len(own)} tests pass" + "".join(f"; {name}" for name in failed)
         yield Row.holds(figure, "all pass", ok=bool(own) and not failed, got=got)
+
+
+def _fake_driver() -> Row:
+    """Run what would run on a GPU, a whole `baleen run` among it, on a driver of host memory."""
+    with tempfile.TemporaryDirectory(prefix="baleen-accept-") as folder:
+        compiler = ["c++", "-std=c++17", "-O2", "-ffp-contract=off", "-shared", "-fPIC"]
+        library = Path(folder) / "libcuda.so.1"
+        source = KERNELS / "host" / "libcuda.cpp"
+        subprocess.run([*compiler, source, "-o", library, "-lpthread"], check=True)
+        environment = {**os.environ, "LD_LIBRARY_PATH": folder}
+        tests = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests"]
+        done = subprocess.run(tests, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    got = (done.stdout.strip().splitlines() or ["nothing ran"])[-1]
+    figure = "tests marked gpu on a driver of host memory: calls and a whole run = processor"
+    return Row.holds(figure, "all pass", ok=done.returncode == 0, got=got)
 
 
 def _compiled() -> Iterator[Row]:
