@@ -131,7 +131,7 @@ def _runs(place: Path) -> Iterator[Row]:
     yield _same_bytes("aggregate without changes: rows of the site table", place / "run", place / "again", 5)
     _baleen("panel", "build", *control, *common, "-o", place / "panel")
     panel = ["--control-panel", place / "panel"]
-    _baleen("run", *native, *panel, *common, "-o", place / "on_panel")
+    _baleen("run", *native, *panel, *common, "-o", place / "on_panel", "--keep-intermediate")
     yield _same_bytes("run on a control panel: bytes of the site table", place / "run", place / "on_panel", 0)
     yield from _training(pair, place)
 
