@@ -133,7 +133,7 @@ def with_jittered_moves(batch: ReadBatch, truths: dict[str, Truth], rng: np.rand
     for i, read_id in enumerate(batch.read_ids):
         truth = truths[read_id]
         n = len(batch.sequence[i])
-        reference = _reference_of_bases(int(batch.ref_start[i]), batch.cigar[i])
+        reference = reference_of_bases(int(batch.ref_start[i]), batch.cigar[i])
         entry = truth.ref_end - 1 - TESTED_BASE - reference
         known = (reference >= 0) & (entry >= 0) & (entry < len(truth.boundary) - 1)
         begin = truth.boundary[np.clip(entry, 0, len(truth.boundary) - 1)] / stride
@@ -155,7 +155,7 @@ def with_jittered_moves(batch: ReadBatch, truths: dict[str, Truth], rng: np.rand
     )
 
 
-def _reference_of_bases(ref_start: int, cigar: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+def reference_of_bases(ref_start: int, cigar: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
     """Return the reference index of every called base, -1 where it has none."""
     parts, at = [], ref_start
     for length, operation in zip(cigar >> 4, cigar & 15, strict=True):

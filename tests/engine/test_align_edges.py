@@ -173,3 +173,13 @@ def test_a_modified_base_keeps_its_signal() -> None:
     level = found.level_mean.reshape(8, -1) - RNA004.level_mean[RNA004.kmer_codes(molecule)]
     seen = (level[:, sites] * np.sign(shift[sites])).mean()
     assert seen > 0.75 * footprint.max()
+
+
+@pytest.mark.parametrize("scale_pa", [np.nan, np.inf, 0.0])
+def test_a_calibration_that_is_no_number_is_a_bad_signal(scale_pa: float) -> None:
+    rng = np.random.default_rng(19)
+    molecule = random_bases(rng, N_BASES)
+    signal, _, _ = simulate_signal(rng, molecule)
+    batch = make_batch([signal], cigars=[[(MATCH, N_BASES)]], sequences=[molecule])
+    batch = replace(batch, scale_pa=np.array([scale_pa], np.float32))
+    assert krill.align(batch, molecule, RNA004).status.tolist() == [ReadStatus.BAD_SIGNAL]

@@ -49,6 +49,18 @@ impl<'a> PoreModel<'a> {
         }
     }
 
+    /// Index of the k-mer that `code` begins, from that of the k-mer one base behind.
+    #[must_use]
+    pub(crate) const fn index_before(&self, index: usize, code: u8) -> usize {
+        index >> 2 | ((code & 3) as usize) << (2 * (self.kmer_size - 1))
+    }
+
+    /// Level of a k-mer without ambiguous bases.
+    #[must_use]
+    pub(crate) fn level_of_index(&self, index: usize) -> f32 {
+        self.levels[index]
+    }
+
     fn mean_over_readings(&self, codes: &[u8], n_ambiguous: usize) -> f32 {
         let readings = 1_usize << (2 * n_ambiguous);
         let sum: f32 = (0..readings)

@@ -1,6 +1,6 @@
 //! What a placement says about scale and noise, and whether it is any good.
 
-use super::scaling::{MAD_TO_STDV, Scaling, median};
+use super::scaling::{MAD_TO_STDV, SORTED, Scaling, median};
 use crate::isa::Kernel;
 
 /// Entries with fewer or more samples than this say little about their level.
@@ -244,14 +244,19 @@ fn huber(rows: &[Row], drift_so_far: f64, residuals: &mut Vec<f32>) -> Option<([
         for row in rows {
             let residual = residual(row, line).abs();
             let weight = if residual <= limit { 1.0 } else { limit / residual };
-            let x = [row.level, 1.0, row.time];
+            let (level, time) = (weight * row.level, weight * row.time);
+            let upper = [
+                [level * row.level, level, level * row.time, level * row.mean],
+                [0.0, weight, time, weight * row.mean],
+                [0.0, 0.0, time * row.time, time * row.mean],
+            ];
             for i in 0..3 {
-                for j in 0..3 {
-                    normal[i][j] += weight * x[i] * x[j];
+                for j in i..4 {
+                    normal[i][j] += upper[i][j];
                 }
-                normal[i][3] += weight * x[i] * row.mean;
             }
         }
+        (normal[1][0], normal[2][0], normal[2][1]) = (normal[0][1], normal[0][2], normal[1][2]);
         let prior = (f64::from(stdv) / EXPECTED_DRIFT).powi(2);
         normal[2][2] += prior;
         normal[2][3] -= prior * drift_so_far;
@@ -268,7 +273,8 @@ fn residual(row: &Row, line: [f64; 3]) -> f64 {
 /// Robust standard deviation of the residuals, around their median where `is_centered`.
 fn residual_stdv(rows: &[Row], line: [f64; 3], residuals: &mut Vec<f32>, is_centered: bool) -> f32 {
     residuals.clear();
-    residuals.extend(rows.iter().map(|row| residual(row, line) as f32));
+    let thinned = rows.iter().step_by((rows.len() / SORTED).max(1));
+    residuals.extend(thinned.map(|row| residual(row, line) as f32));
     let middle = if is_centered { median(residuals) } else { 0.0 };
     for residual in residuals.iter_mut() {
         *residual = (*residual - middle).abs();

@@ -13,6 +13,7 @@ use super::target::Target;
 use super::viterbi::Viterbi;
 use super::{Mode, Placement, Status, Summary, coarse, fit, posterior, simd, viterbi};
 use crate::Isa;
+use crate::isa::Kernel;
 
 /// Samples at either edge of a position that the pore's filter mixes with the neighbour's.
 const EDGE: usize = 1;
@@ -263,7 +264,23 @@ impl<'a> Passes<'a> {
 
     /// Write the reported positions, rising; returns how many.
     pub(super) fn write(&self, mode: Mode, rows: &mut [Placement]) -> usize {
-        let arena = &*self.arena;
+        self.isa.run(Write { passes: self, mode, rows })
+    }
+}
+
+struct Write<'a> {
+    passes: &'a Passes<'a>,
+    mode: Mode,
+    rows: &'a mut [Placement],
+}
+
+impl Kernel for Write<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run(self) -> usize {
+        let Self { passes, mode, rows } = self;
+        let arena = &*passes.arena;
         let mut n = 0;
         for (j, &position) in arena.target.position.iter().enumerate().rev() {
             if position < 0 {
@@ -274,8 +291,8 @@ impl<'a> Passes<'a> {
             let (mean, variance) = moments(&arena.signal[start + edge..end - edge]);
             rows[n] = Placement {
                 position,
-                sample_start: (self.start + start) as i32,
-                sample_end: (self.start + end) as i32,
+                sample_start: (passes.start + start) as i32,
+                sample_end: (passes.start + end) as i32,
                 level_mean: mean,
                 level_stdv: variance.sqrt(),
                 confidence: match mode {

@@ -3,7 +3,7 @@
 use super::clock::Stage;
 use super::coarse::{Band, NARROW, WIDE};
 use super::passes::{Arena, Passes};
-use super::scaling::winsorise;
+use super::scaling::{Calibrate, winsorise};
 use super::start::adapter_end;
 use super::target::ReadAlignment;
 use super::{Placement, Reads, Settings, Status, Summary};
@@ -142,10 +142,10 @@ impl Context<'_> {
     fn read_signal(&self, read: usize, arena: &mut Arena) -> std::result::Result<usize, Status> {
         let signal = self.reads.signal.row(read);
         let (offset, scale) = (self.reads.offset_adc[read], self.reads.scale_pa[read]);
-        arena.signal_pa.clear();
-        arena.signal_pa.extend(signal.iter().map(|&adc| (f32::from(adc) + offset) * scale));
+        let signal_pa = &mut arena.signal_pa;
+        self.isa.run(Calibrate { signal, offset, scale_pa: scale, signal_pa });
         let told = self.told_start(read);
-        let spread = winsorise(&mut arena.signal_pa, told.unwrap_or(0), &mut arena.values);
+        let spread = winsorise(&mut arena.signal_pa, told.unwrap_or(0), self.isa, &mut arena.values);
         if !(spread.is_finite() && spread >= LEAST_SPREAD) {
             return Err(Status::BadSignal);
         }

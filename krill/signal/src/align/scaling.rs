@@ -1,12 +1,12 @@
 //! From stored signal to the scale of the pore model.
 
-use crate::isa::Kernel;
+use crate::isa::{Isa, Kernel};
 
 /// Every how many samples one is taken where order statistics suffice.
 const THINNING: usize = 7;
 
-/// About so many samples are sorted.
-const SORTED: usize = 500;
+/// About so many values are enough where order statistics are taken.
+pub(super) const SORTED: usize = 500;
 
 /// Samples further than this many robust standard deviations from the median are pulled in.
 const WINSOR: f32 = 5.0;
@@ -63,9 +63,47 @@ impl Kernel for Rescale<'_> {
     }
 }
 
+/// Turns stored current into picoampere.
+pub(super) struct Calibrate<'a> {
+    pub(super) signal: &'a [i16],
+    pub(super) offset: f32,
+    pub(super) scale_pa: f32,
+    pub(super) signal_pa: &'a mut Vec<f32>,
+}
+
+impl Kernel for Calibrate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.signal_pa.resize(self.signal.len(), 0.0);
+        for (pa, &adc) in self.signal_pa.iter_mut().zip(self.signal) {
+            *pa = (f32::from(adc) + self.offset) * self.scale_pa;
+        }
+    }
+}
+
+/// Pulls values in between two bounds.
+struct Clamp<'a> {
+    values: &'a mut [f32],
+    low: f32,
+    high: f32,
+}
+
+impl Kernel for Clamp<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for value in self.values {
+            *value = value.max(self.low).min(self.high);
+        }
+    }
+}
+
 /// Pull outliers (spikes, saturation) in, in place, by what lies from `start` on; returns the robust
 /// standard deviation of that.
-pub(super) fn winsorise(signal_pa: &mut [f32], start: usize, scratch: &mut Vec<f32>) -> f32 {
+pub(super) fn winsorise(signal_pa: &mut [f32], start: usize, isa: Isa, scratch: &mut Vec<f32>) -> f32 {
     scratch.clear();
     scratch.extend(signal_pa[start..].iter().step_by(THINNING));
     let middle = median(scratch);
@@ -74,9 +112,7 @@ pub(super) fn winsorise(signal_pa: &mut [f32], start: usize, scratch: &mut Vec<f
     }
     let stdv = MAD_TO_STDV * median(scratch);
     let (low, high) = (middle - WINSOR * stdv, middle + WINSOR * stdv);
-    for value in signal_pa {
-        *value = value.clamp(low, high);
-    }
+    isa.run(Clamp { values: signal_pa, low, high });
     stdv
 }
 

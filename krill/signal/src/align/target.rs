@@ -4,7 +4,7 @@
 //! anchor the ends and the middle but are not reported. Long deletions and introns are left out,
 //! for the molecule does not hold them. Everything leaves here in signal order, 3' to 5'.
 
-use crate::pore_model::{PoreModel, base_code};
+use crate::pore_model::{AMBIGUOUS, PoreModel, base_code};
 
 /// A longer deletion or insertion is taken as the molecule's own, a shorter one as a basecall error.
 pub(super) const LONGEST_ERROR: usize = 10;
@@ -135,8 +135,8 @@ impl Target {
         self.position.clear();
         self.read_index.clear();
         let k = model.kmer_size;
-        // Indices that rise by one towards this one, from the 3' side.
-        let mut run = 0;
+        // Reference indices that rise by one from this base on, and known bases in a row.
+        let (mut run, mut known, mut index) = (0, 0, 0);
         for start in (0..self.codes.len()).rev() {
             let (first, next) = (self.reference_index[start], self.reference_index.get(start + 1));
             run = match next {
@@ -144,10 +144,17 @@ impl Target {
                 Some(&next) if next == first + 1 => run + 1,
                 _ => 1,
             };
+            let code = self.codes[start];
+            known = if code < AMBIGUOUS { known + 1 } else { 0 };
+            index = model.index_before(index, code);
             if start + k > self.codes.len() {
                 continue;
             }
-            self.level.push(model.level(&self.codes[start..start + k]));
+            self.level.push(if known >= k {
+                model.level_of_index(index)
+            } else {
+                model.level(&self.codes[start..start + k])
+            });
             let is_reported = run >= k;
             self.position.push(if is_reported { first + model.center as i32 } else { NONE });
             self.read_index.push(self.base_read_index[start + model.center]);
