@@ -27,7 +27,8 @@ def _save(path, x_label, y_label, results, plot):  # type: ignore[no-untyped-def
     for name, measured in results.items():
         plot(axes, name, measured.series)
     axes.set(xlabel=x_label, ylabel=y_label)
-    axes.axline((0, 0), slope=1, color="0.7", linewidth=0.8)
+    if plot is not _curves:
+        axes.axline((0, 0), slope=1, color="0.7", linewidth=0.8)
     axes.legend(fontsize=7)
     figure.savefig(path, dpi=150)
     plt.close(figure)
@@ -53,6 +54,6 @@ def _shares(axes, name, series):  # type: ignore[no-untyped-def]
 
 
 def _curves(axes, name, series):  # type: ignore[no-untyped-def]
-    if "curves" in series:
+    if "curves" in series and not name.endswith("0.0"):  # nothing is there to be recalled
         precision, recall = series["curves"]["W2, statistic"]
         axes.plot(recall, precision, label=name)
