@@ -1,6 +1,13 @@
 """The commands `align` and `fastq`: what they write, print and refuse."""
 
+import contextlib
+import os
 import random
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pysam
@@ -73,6 +80,30 @@ def test_a_missing_engine_names_its_package(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="--engine: hisat2 is not installed\nhint: apt-get install hisat2"):
         run(align, *files, "-o", tmp_path / "out.bam", "--engine", "hisat2")
+
+
+def test_ctrl_c_ends_an_alignment_and_leaves_nothing(files: tuple[Path, Path], tmp_path: Path) -> None:
+    reads, reference = files
+    out, pipe = tmp_path / "out", tmp_path / "pipe"
+    out.mkdir()
+    os.mkfifo(pipe)
+    words = ["align", pipe, reference, "-o", out / "out.bam", "--threads", 2, "--memory", "1M"]
+    command = [sys.executable, "-m", "baleen", *map(str, words)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+    def feed() -> None:
+        with contextlib.suppress(BrokenPipeError), pipe.open("wb") as file:
+            while True:  # reads without end
+                file.write(reads.read_bytes())
+
+    threading.Thread(target=feed, daemon=True).start()
+    deadline = time.monotonic() + 60
+    while not list(out.glob("out.bam.run*")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    assert list(out.glob("out.bam.run*"))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert not list(out.iterdir())
 
 
 def test_padded_reads_align_like_the_others(files: tuple[Path, Path], tmp_path: Path) -> None:

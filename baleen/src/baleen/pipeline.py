@@ -86,7 +86,8 @@ def run(request: RunRequest) -> RunSummary | None:
         Of the kind whose exit code says what went wrong.
     """
     started = time.time()
-    request = _aligned(_placed(request))
+    with ended_by_signals():
+        request = _aligned(_placed(request))
     config, inputs = _open(request)
     folder = request.output_dir / FOLDER_NAME
     claim_folder(

@@ -1,7 +1,16 @@
 //! Compute without the interpreter's lock, and count what that took.
 
-use pyo3::prelude::*;
 use std::cell::Cell;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use krill_reads::interrupt;
+use pyo3::prelude::*;
+
+use crate::reads::python_error;
+
+/// How often signals are looked for while the engine works.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
 thread_local! {
     static SECONDS: Cell<f64> = const { Cell::new(0.0) };
@@ -13,6 +22,47 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send)
     let result = py.detach(work);
     SECONDS.set(SECONDS.get() + thread_seconds() - before);
     result
+}
+
+/// Run `work` on a thread of its own, detached from the interpreter, and heed signals meanwhile: if a
+/// handler raises (Ctrl-C), the work is asked to end and the handler's exception is returned.
+pub(crate) fn interruptible<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce() -> krill_reads::Result<T> + Send,
+) -> PyResult<T> {
+    let (result, raised) = py.detach(|| {
+        std::thread::scope(|scope| {
+            let (sender, ended) = channel::<()>();
+            let worker = scope.spawn(move || {
+                // Dropped when the work ends, however it does.
+                let _sender = sender;
+                work()
+            });
+            let mut raised = None;
+            while matches!(ended.recv_timeout(SIGNAL_INTERVAL), Err(RecvTimeoutError::Timeout)) {
+                if raised.is_none() {
+                    raised = signal_exception();
+                    if raised.is_some() {
+                        interrupt::ask();
+                    }
+                }
+            }
+            (worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), raised)
+        })
+    });
+    if let Some(error) = raised {
+        interrupt::clear();
+        return Err(error);
+    }
+    result.map_err(|error| python_error(&error))
+}
+
+/// What a signal's handler raised since the last call; on the main thread only.
+fn signal_exception() -> Option<PyErr> {
+    Python::attach(|py| {
+        let checked = py.check_signals();
+        checked.err()
+    })
 }
 
 /// CPU seconds of this thread; 0 where the system keeps no such clock.

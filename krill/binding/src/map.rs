@@ -9,6 +9,7 @@ use krill_map::children::ChildCommand;
 use krill_map::{AlignReport, AlignSettings, Index, Preset, Program, align, minimap2_version};
 use pyo3::prelude::*;
 
+use crate::detached::interruptible;
 use crate::reads::{Plan, PumpReport, Settings, extract_settings, python_error};
 
 /// Options as `krill.map.AlignOptions` holds them.
@@ -65,7 +66,7 @@ fn map_align(
     #[pyo3(from_py_with = extract_settings)] settings: Settings,
 ) -> PyResult<Found> {
     let plan = settings.plan()?;
-    py.detach(|| run(&reads, &reference, &output, (&options, plan))).map_err(|error| python_error(&error))
+    interruptible(py, || run(&reads, &reference, &output, (&options, plan)))
 }
 
 fn run(
@@ -100,8 +101,8 @@ fn map_children(
     plan.source.workers = commands.len();
     let commands: Vec<_> = commands.into_iter().map(|(words, log)| ChildCommand { words, log }).collect();
     let settings = options.settings(plan, (merge_threads, engine));
-    let report = py.detach(|| krill_map::children::align(&reads, &commands, &output, &settings));
-    report.map(|report| found(&report, 0.0)).map_err(|error| python_error(&error))
+    let report = interruptible(py, || krill_map::children::align(&reads, &commands, &output, &settings))?;
+    Ok(found(&report, 0.0))
 }
 
 /// Cut reads into equal shares beforehand, one list of paths per share.

@@ -13,6 +13,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::detached::interruptible;
+
 /// Settings as `krill.pump.PumpSettings` holds them.
 #[derive(FromPyObject)]
 pub(crate) struct Settings {
@@ -140,8 +142,8 @@ fn pump_copy(
     work_ns: u64,
 ) -> PyResult<PumpReport> {
     let plan = settings.plan()?;
-    let report = py.detach(|| copy(&reads, output.as_deref(), plan, Duration::from_nanos(work_ns)));
-    report.map(|report| PumpReport::from(&report)).map_err(|error| python_error(&error))
+    let report = interruptible(py, || copy(&reads, output.as_deref(), plan, Duration::from_nanos(work_ns)))?;
+    Ok(PumpReport::from(&report))
 }
 
 pub(crate) fn extract_settings(value: &Bound<'_, PyAny>) -> PyResult<Settings> {

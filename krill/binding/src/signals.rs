@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use crate::detached::detached;
+use crate::detached::{detached, interruptible};
 use crate::reads::{PumpReport, Settings, extract_settings, python_error};
 use crate::value_error;
 
@@ -89,8 +89,8 @@ fn pump_signals(
     #[pyo3(from_py_with = extract_settings)] settings: Settings,
 ) -> PyResult<(PumpReport, u64)> {
     let plan = settings.plan()?;
-    let done = py.detach(|| krill_reads::signals::decode_all(&path, &plan.source, plan.numa));
-    let (report, samples) = done.map_err(|error| python_error(&error))?;
+    let decode = || krill_reads::signals::decode_all(&path, &plan.source, plan.numa);
+    let (report, samples) = interruptible(py, decode)?;
     Ok((PumpReport::from(&report), samples))
 }
 

@@ -308,6 +308,9 @@ fn run(
         let (mut selection, mut text) = (Selection::default(), Vec::with_capacity(PIECE_BYTES * 2));
         let (mut piece, mut pieces) = (Piece::default(), 0);
         while let Some(order) = merger.with(&mut turn, |merger| merger.take(&mut selection))? {
+            if krill_reads::interrupt::is_asked() {
+                return Err(Error::Stopped);
+            }
             selection.gather(memory, &mut text);
             deflate(&text, &mut deflater, &mut piece);
             sink.put(order, &mut piece, &mut turn)?;

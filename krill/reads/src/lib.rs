@@ -11,6 +11,7 @@ pub mod blow5_record;
 pub mod counters;
 pub mod error;
 pub mod fastq;
+pub mod interrupt;
 pub mod lock;
 pub mod numa;
 pub mod padded;

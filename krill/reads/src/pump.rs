@@ -10,7 +10,7 @@ use crate::counters::{LockCount, Stopwatch, Turn, WorkerTime};
 use crate::numa::{self, Numa};
 use crate::sink::{Destination, Sink};
 use crate::source::{Source, SourceWorker};
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 
 /// What is done with each batch, outside all locks. One value per thread.
 pub trait Worker<P> {
@@ -113,6 +113,10 @@ fn work_through<D: Destination, W: Worker<D::Piece>>(
         (stop.source.new_batch(), SourceWorker::default(), D::Piece::default());
     let (mut batches, mut records) = (0, 0);
     while !stop.is_stopped.load(Ordering::Relaxed) {
+        if interrupt::is_asked() {
+            stop.with(batch.order, Error::Stopped);
+            return None;
+        }
         let result = step(stop, &mut task, (&mut batch, &mut out), (&mut state, &mut turn));
         match result {
             Ok(true) => {}
