@@ -17,7 +17,7 @@ demo: setup ## simulate a native/control pair, call modifications, draw a pictur
 
 test: setup $(VENV)/.dev ## run all tests
 	cargo test --workspace --release -q
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 lint: setup $(VENV)/.dev ## run every static check
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -11,7 +11,9 @@ from pathlib import Path
 import pysam
 import pytest
 
-COMMAND = [sys.executable, "-m", "baleen"]
+# Small groups, so that a run of seconds has several slices.
+PROGRAM = "import baleen.plan; baleen.plan.GROUP_WORK = 20_000; from baleen.cli import main; main()"
+COMMAND = [sys.executable, "-c", PROGRAM]
 
 
 def baleen(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -25,9 +27,9 @@ def succeed(*arguments: str | Path) -> None:
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Arguments of a run on contigs that make two groups."""
+    """Arguments of a run on contigs that make several groups."""
     folder = tmp_path_factory.mktemp("pair")
-    options = ["--contigs", "12", "--contig-length", "450", "--reads", "10", "--seed", "3"]
+    options = ["--contigs", "6", "--contig-length", "250", "--reads", "10", "--seed", "3"]
     succeed("simulate", "-o", folder / "p", *options)
     pair = folder / "p"
     return [
@@ -61,8 +63,8 @@ def reads(folder: Path) -> list[str]:
 def test_results_are_whole(serial: Path) -> None:
     facts = json.loads((serial / "run.json").read_text())
     n_lines = len(sites_below_header(serial)) - 1
-    assert (facts["n_contigs"], facts["sites"]["n_sites"]) == (12, n_lines)
-    assert sum(facts["read_status"].values()) == 12 * 2 * 10
+    assert (facts["n_contigs"], facts["sites"]["n_sites"]) == (6, n_lines)
+    assert sum(facts["read_status"].values()) == 6 * 2 * 10
     assert all(record.count("\tMM:Z:") == 1 for record in reads(serial))
     pysam.quickcheck(str(serial / "read_results.bam"))
 

@@ -164,7 +164,7 @@ def test_a_scorer_that_returns_something_else_is_named():
 
 
 def test_a_scorer_that_is_not_installed_is_a_usage_error():
-    with pytest.raises(UsageError, match=r"'absent' is not one of level, shape, errors"):
+    with pytest.raises(UsageError, match=r"'absent' is not one of level, shape, dwell, errors"):
         load_scorers(CallingConfig(channels=("level", "absent")))
 
 
