@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from baleen.cli import COMMANDS, baleen
-from baleen.data import (
+from baleen.columns import (
     CONTRAST_COLUMNS,
     EVENT_NAME_COLUMNS,
     MOD_COLUMNS,

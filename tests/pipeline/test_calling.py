@@ -9,8 +9,9 @@ import pytest
 from baleen import calling
 from baleen.calling import HmmParameters
 from baleen.calling.events import benjamini_hochberg, finish_sites
+from baleen.columns import SITE_COLUMNS
 from baleen.config import CallingConfig
-from baleen.data import SITE_COLUMNS, ErrorPileup, ReadIndex, SignalPileup, SiteCalls
+from baleen.data import ErrorPileup, ReadIndex, SignalPileup, SiteCalls
 from baleen.errors import InputError
 from baleen.worker import read_hmm
 from krill import PoreModel

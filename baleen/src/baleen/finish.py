@@ -16,10 +16,10 @@ import pysam
 
 from baleen import __version__, calling
 from baleen.calling import Evidence, RunModel
+from baleen.columns import SAMPLE_COLUMNS
 from baleen.config import CallingConfig
 from baleen.console import LOG, Progress
 from baleen.crew import Clock, Crew, Seconds
-from baleen.data import SAMPLE_COLUMNS
 from baleen.executors import Lost, Workers
 from baleen.files import complete_file
 from baleen.manifest import RUN_NAME, parameter_hash, read_parameters, write_run

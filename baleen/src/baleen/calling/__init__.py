@@ -3,6 +3,7 @@
 `score_contig` and `call_contig` are pure and know one contig; `fit_run` and `finish_sites` see the run.
 """
 
+from baleen.calling.basecaller_mods import ModTest
 from baleen.calling.choice import keep_channels
 from baleen.calling.contrasts import call_contrasts
 from baleen.calling.events import (
@@ -15,7 +16,6 @@ from baleen.calling.events import (
 )
 from baleen.calling.evidence import Evidence
 from baleen.calling.hmm import DEFAULT_HMM, HmmParameters
-from baleen.calling.mod_test import ModTest
 from baleen.calling.model import RunModel, fit_run
 from baleen.calling.replicates import Inflation, Priors, Spread, SpreadPrior, fit_priors, spread_counts
 from baleen.calling.sample_calls import call_samples

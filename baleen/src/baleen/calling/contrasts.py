@@ -15,7 +15,7 @@ from baleen.calling.model import RunModel
 from baleen.calling.replicates import Inflation, contrast_inflation
 from baleen.calling.sample_calls import share_of_groups
 from baleen.calling.sites import ContigCalls
-from baleen.data import CONTRAST_COLUMNS
+from baleen.columns import CONTRAST_COLUMNS
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]

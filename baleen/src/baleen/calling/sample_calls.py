@@ -10,7 +10,8 @@ from scipy import special
 from baleen.calling.evidence import Evidence
 from baleen.calling.model import RunModel
 from baleen.calling.sites import ContigCalls
-from baleen.data import F32, SAMPLE_COLUMNS
+from baleen.columns import SAMPLE_COLUMNS
+from baleen.data import F32
 
 F64 = npt.NDArray[np.float64]
 

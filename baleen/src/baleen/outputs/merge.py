@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from baleen.calling import SIGNIFICANT, benjamini_hochberg, candidates, event_limit, finish_contig
-from baleen.data import CONTRAST_COLUMNS, SITE_COLUMNS, Column, SiteCalls
+from baleen.columns import CONTRAST_COLUMNS, SITE_COLUMNS, Column
+from baleen.data import SiteCalls
 from baleen.outputs.site_table import write_site_table
 from baleen.outputs.slices import Slice
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import special
 
 from baleen.calling import SIGNIFICANT, Inflation, Spread, SpreadPrior, benjamini_hochberg, fit_priors
-from baleen.data import EVENT_NAME_COLUMNS, MOD_COLUMNS, MOD_READ_COLUMNS
+from baleen.columns import EVENT_NAME_COLUMNS, MOD_COLUMNS, MOD_READ_COLUMNS
 from baleen.outputs.site_table import write_site_table
 from baleen.outputs.slices import Slice
 
