@@ -45,8 +45,8 @@ class Shape:
 
 
 SHAPES = (
-    Shape("two large contigs", contigs=2, length_bp=1500, reads=120),
-    Shape("400 small contigs", contigs=400, length_bp=300, reads=12),
+    Shape("two large contigs", contigs=2, length_bp=1000, reads=80),
+    Shape("400 small contigs", contigs=400, length_bp=100, reads=8),
 )
 
 
