@@ -55,12 +55,16 @@ def finish_contig(sites: SiteCalls, padj: npt.NDArray[np.float64], limit: float)
 
 def benjamini_hochberg(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return adjusted p-values; NaN (not tested) does not count and stays NaN."""
+    # in place as far as possible: the p-values of a whole run are here
+    order = np.argsort(p, kind="stable")  # NaN last
+    n = len(p) - int(np.isnan(p).sum())
+    ratio = p[order[:n]]
+    ratio *= n
+    ratio /= np.arange(1, n + 1)
+    np.minimum.accumulate(ratio[::-1], out=ratio[::-1])
+    np.minimum(ratio, 1, out=ratio)
     adjusted = np.full(len(p), np.nan)
-    tested = np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    n = len(order)
-    ratio = p[order] * n / np.arange(1, n + 1)
-    adjusted[order] = np.minimum(1, np.minimum.accumulate(ratio[::-1])[::-1])
+    adjusted[order[:n]] = ratio
     return adjusted
 
 
