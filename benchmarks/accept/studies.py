@@ -195,7 +195,7 @@ def _basecaller_mods() -> Iterator[Row]:
         table = read_site_table(Path(place) / "out/basecaller_mods.tsv")
         events = read_site_table(Path(place) / "out/named_events.tsv")
     best = np.argsort(table["pvalue"], kind="stable")[:3]
-    found = sorted(zip(table["mod_name"][best], table["position"][best].astype(int).tolist(), strict=True))
+    found = sorted(zip(table["mod_name"][best].tolist(), table["position"][best].tolist(), strict=True))
     expected = [("pseudouridine", 78), ("pseudouridine", 78), ("pseudouridine", 79)]
     padj = ", ".join(f"{table['padj'][i]:.0e}" for i in best)
     seen = f"{len(table['position'])} rows; {found}, padj {padj}"

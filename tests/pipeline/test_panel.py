@@ -115,6 +115,14 @@ def test_a_folder_that_is_no_panel_is_named(folder, tmp_path):
     assert (refused.returncode, "is no control panel" in refused.stderr) == (3, True)
 
 
+def test_a_second_control_of_the_same_name_is_refused_with_the_way_out(folder, tmp_path):
+    panel = ["--samples", folder / "all.tsv", "--control-panel", folder / "ivt"]
+    refused = run(folder, tmp_path / "out", *panel)
+    assert (refused.returncode, "different names" in refused.stderr, "--samples" in refused.stderr) == (
+        2, True, True,
+    )  # fmt: skip
+
+
 def test_a_folder_that_holds_something_else_is_never_replaced(folder):
     arguments = ["--samples", folder / "all.tsv", "--ref", folder / "pair/ref.fa", "-o", folder / "pair"]
     refused = baleen("panel", "build", *arguments, "--force")

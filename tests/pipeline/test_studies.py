@@ -136,6 +136,24 @@ def test_aggregate_refuses_what_needs_the_reads(
     assert (refused.returncode, reason in refused.stderr) == (2, True)
 
 
+def test_aggregate_never_replaces_the_arrays_it_calls_from(conditions: Path) -> None:
+    before = sorted(path.name for path in (conditions / "per_contig").iterdir())
+    refused = baleen("aggregate", conditions, "-o", conditions / ".", "--force")
+    assert (refused.returncode, "holds the arrays that are called from" in refused.stderr) == (2, True)
+    assert sorted(path.name for path in (conditions / "per_contig").iterdir()) == before
+
+
+def test_aggregate_offers_no_way_that_it_lacks(conditions: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").touch()
+    refused = baleen("aggregate", conditions, "-o", tmp_path)
+    assert (refused.returncode, "--resume" in refused.stderr, "--force" in refused.stderr) == (2, False, True)
+
+
+def test_basecaller_mods_without_any_call_are_said_to_be_missing(conditions: Path, tmp_path: Path) -> None:
+    done = baleen("aggregate", conditions, "-o", tmp_path / "x", "--basecaller-mods", "--no-read-bam")
+    assert (done.returncode, "no base has modification calls" in done.stderr) == (0, True)
+
+
 @pytest.mark.parametrize("channels", [["--channels", "level"], ["--no-signal"]])
 def test_aggregate_with_fewer_channels_equals_a_run_with_these(
     folder: Path, arguments: list[str], conditions: Path, tmp_path: Path, channels: list[str]

@@ -235,7 +235,9 @@ def _merge(
         n = merge_contrasts(output_dir / CONTRASTS_NAME, slices(CONTRASTS), comments)
         LOG.info("contrasts: %d differences at padj < 0.05: %s", n, output_dir / CONTRASTS_NAME)
     if job.config.output.basecaller_mods:
-        mods = merge_mods(output_dir / MODS_NAME, slices(MODS), comments)
+        n_tested, mods = merge_mods(output_dir / MODS_NAME, slices(MODS), comments)
+        if n_tested == 0:
+            LOG.warning("warning: --basecaller-mods: %s", _NO_MODS)
         write_mod_reads(output_dir / MOD_READS_NAME, slices(MOD_READS), mods, comments)
         n = write_named_events(output_dir / NAMED_NAME, output_dir / SITES_NAME, mods, comments)
         n_mods = sum(len(one["position"]) for one in mods)
@@ -243,6 +245,9 @@ def _merge(
     if job.config.output.read_bam:
         merge_bams(slices(READS), header, output_dir / READS_NAME)
     return sites
+
+
+_NO_MODS = "no base has modification calls (tags MM, ML) of native and control reads: nothing is tested"
 
 
 def _rounded(stages: Stages) -> dict[str, dict[str, float]]:

@@ -171,12 +171,15 @@ def _make_claimed(folder: Path, parameters: Mapping[str, Any]) -> bool:
     return True
 
 
-def check_folder(output_dir: Path, *, is_resumed: bool, is_forced: bool) -> None:
+_IN_USE = "--resume goes on with the run in it, --force replaces it"
+
+
+def check_folder(output_dir: Path, *, is_resumed: bool, is_forced: bool, hint: str = _IN_USE) -> None:
     """Raise ``UsageError`` if the folder holds something and it is not said what to do with it."""
     is_used = output_dir.is_dir() and any(output_dir.iterdir())
     if is_used and not (is_forced or is_resumed):
         message = f"{output_dir}: is not empty"
-        raise UsageError(message, hint="--resume goes on with the run in it, --force replaces it")
+        raise UsageError(message, hint=hint)
 
 
 def write_run(output_dir: Path, facts: Mapping[str, Any], config: Config) -> None:

@@ -50,6 +50,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST_NAME
     hint = "baleen panel build makes one"
+    if not path.exists():
+        raise InputError(folder, f"is no control panel: it has no {MANIFEST_NAME}", hint=hint)
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:

@@ -230,11 +230,15 @@ def aggregate(run_dir: Path, output_dir: Path, config: Config, *, is_forced: boo
     InputError
         If the run kept no arrays.
     UsageError
-        If the settings ask for what the arrays do not hold.
+        If the settings ask for what the arrays do not hold, or the results would replace them.
     """
     started = time.time()
     plan, before = read_run(run_dir)
     _check_kept(before.calling, config.calling)
+    if output_dir.resolve() == run_dir.resolve():
+        message = f"{output_dir}: holds the arrays that are called from"
+        raise UsageError(message, hint="-o FOLDER: another one for the results")
+    check_folder(output_dir, is_resumed=False, is_forced=is_forced, hint="--force replaces the results in it")
     source_folder, folder = run_dir / FOLDER_NAME, output_dir / FOLDER_NAME
     config = replace(before, calling=config.calling, output=config.output, run=config.run)
     parameters = {**read_parameters(source_folder), **setting_parameters(config)}

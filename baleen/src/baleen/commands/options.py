@@ -119,6 +119,17 @@ def settings_options(*sections: str) -> Callable[[F], F]:
     return decorate
 
 
+def without_options(*names: str) -> Callable[[F], F]:
+    """Take back options that a section brings and a command has no use for."""
+
+    def decorate(function: F) -> F:
+        kept = [option for option in function.__click_params__ if option.name not in names]  # type: ignore[attr-defined]  # set by click
+        function.__click_params__ = kept  # type: ignore[attr-defined]  # the same
+        return function
+
+    return decorate
+
+
 def _config_option(function: F) -> F:
     return click.option(
         "--config",

@@ -150,7 +150,7 @@ def resolve(samples: Sequence[SampleFiles], *, needs_signal: bool) -> tuple[Samp
     names = [sample.name for sample in samples]
     if len(set(names)) < len(names) or not all(names) or len(names) > _MAX_SAMPLES:
         message = f"samples need different names, {_MAX_SAMPLES} at most; got {', '.join(names)}"
-        raise UsageError(message)
+        raise UsageError(message, hint="--samples SHEET names them; without it they are native and ivt")
     resolved = []
     for sample in samples:
         if not sample.bam:

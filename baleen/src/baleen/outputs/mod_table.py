@@ -31,6 +31,13 @@ NAME_REACH = 1
 Table = Mapping[str, npt.NDArray[Any]]
 
 
+class FoundMods(NamedTuple):
+    """Rows that were tested, and the significant ones, contig by contig."""
+
+    n_tested: int
+    significant: list[Table]
+
+
 class _Best(NamedTuple):
     """The modification that names an event."""
 
@@ -39,8 +46,8 @@ class _Best(NamedTuple):
     code: str
 
 
-def merge_mods(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> list[Table]:
-    """Write the table of the basecaller's calls; return its significant rows, contig by contig.
+def merge_mods(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> FoundMods:
+    """Write the table of the basecaller's calls; return what it finds.
 
     Parameters
     ----------
@@ -67,7 +74,7 @@ def merge_mods(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> l
             yield one
 
     write_site_table(path, [column.name for column in MOD_COLUMNS], finished(), comments)
-    return significant
+    return FoundMods(len(adjusted), significant)
 
 
 def write_mod_reads(
@@ -82,7 +89,7 @@ def write_mod_reads(
     slices
         Slices of reads, whose tables go with those of `merge_mods`.
     mods
-        Its significant rows, contig by contig.
+        Its significant rows.
 
     Notes
     -----
