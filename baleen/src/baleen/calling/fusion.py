@@ -1,8 +1,9 @@
 """Fusion of channels: empirical-Bayes log Bayes factors, learned over the positions of a run."""
 
 import dataclasses
+import threading
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -132,27 +133,32 @@ def fit(z: F64, weight: F64, capped: tuple[bool, ...], used: tuple[bool, ...]) -
     return Fusion(fits, share, likelihood)
 
 
-def choose_channels(z: F64, weight: F64, capped: tuple[bool, ...]) -> tuple[bool, ...]:
-    """Drop channels without information, least informative first.
+def choose_channels(z: F64, weight: F64, capped: tuple[bool, ...]) -> tuple[tuple[bool, ...], Fusion]:
+    """Drop channels without information, least informative first; return those left and their fit.
 
     Where none has any, the first one stays: such a run has that channel's plain p-values.
     """
+
+    @cache
+    def fit_of(*used: bool) -> Fusion:
+        return fit(z, weight, capped, used)
+
     used = np.array([bool((~np.isnan(z[:, k])).any()) for k in range(z.shape[1])])
     while used.sum() > 1:
-        full = fit(z, weight, capped, tuple(used)).log_likelihood
+        full = fit_of(*used).log_likelihood
         losses = {}
         for k in np.flatnonzero(used):
             rest = used.copy()
             rest[k] = False
-            losses[k] = full - fit(z, weight, capped, tuple(rest)).log_likelihood
+            losses[k] = full - fit_of(*rest).log_likelihood
         weakest = min(losses, key=lambda k: losses[k])
         if losses[weakest] >= GATE:
             break
         used[weakest] = False
-    if used.any() and fit(z, weight, capped, tuple(used)).log_likelihood < GATE:
+    if used.any() and fit_of(*used).log_likelihood < GATE:
         used[:] = False
         used[np.flatnonzero(~np.isnan(z).all(axis=0))[0]] = True
-    return tuple(bool(u) for u in used)
+    return tuple(bool(u) for u in used), fit_of(*used)
 
 
 def _log_ratios(z: F64, mean: F64, sd: F64) -> F64:
@@ -180,11 +186,13 @@ def _update(z: F64, w: F64, mean: float, sd: float) -> tuple[float, float]:
 
 _NODES = np.concatenate([[FLOOR], np.arange(FLOOR, 10, 0.01) + 0.01, np.arange(10.05, 38, 0.05)])
 _FINE_REACH = 40.0
+_TAIL_LOCK = threading.Lock()
 
 
 def _exceedance(fits: tuple[ChannelFit, ...], statistic: F64) -> F64:
     """P(sum of log Bayes factors >= statistic) for independent N(0, 1) scores."""
-    values, log_p = _tail(fits)
+    with _TAIL_LOCK:  # contigs side by side ask for the same one
+        values, log_p = _tail(fits)
     return np.where(statistic <= values[0] + 1e-9, 1.0, np.exp(np.interp(statistic, values, log_p)))
 
 
@@ -225,6 +233,9 @@ def _add(tail: tuple[F64, F64], one: ChannelFit, z: F64, table: F64) -> tuple[F6
     out = np.empty(len(table))
     for start in range(0, len(table), 256):
         need = table[start : start + 256, None] - b
-        reach = np.where(need <= values[0], 0.0, np.interp(need, values, log_p))
-        out[start : start + 256] = np.log(np.maximum((np.exp(reach) * mass).sum(axis=1), 1e-300))
+        reach = np.interp(need, values, log_p, right=-np.inf)  # beyond it is 1e-316: exp is slow there
+        reach[need <= values[0]] = 0.0
+        np.exp(reach, out=reach)
+        reach *= mass
+        out[start : start + 256] = np.log(np.maximum(reach.sum(axis=1), 1e-300))
     return table, out

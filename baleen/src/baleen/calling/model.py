@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ from baleen.calling.summary import (
     Summary,
 )
 from baleen.config import CallingConfig
+from baleen.crew import Each
 from baleen.data import F32, I64
 
 VERSION = 2
@@ -140,7 +142,9 @@ class RunModel:
         )
 
 
-def fit_run(summaries: Iterable[Summary], config: CallingConfig, priors: Priors = ()) -> RunModel:
+def fit_run(
+    summaries: Iterable[Summary], config: CallingConfig, priors: Priors = (), each: Each = map
+) -> RunModel:
     """Learn from all contigs of a run; their order does not matter.
 
     Parameters
@@ -151,9 +155,11 @@ def fit_run(summaries: Iterable[Summary], config: CallingConfig, priors: Priors 
         Settings.
     priors
         Variance between samples, from `fit_priors`.
+    each
+        Carries out the fits of the candidates.
     """
     run = Summary.total(summaries)
-    fits = [_fit_candidate(i, run, config) for i in range(max(1, len(run.joint)))]
+    fits = list(each(partial(_fit_candidate, run, config), range(max(1, len(run.joint)))))
     best = fits[0]
     for other in fits[1:]:
         if other.everything.log_likelihood > best.everything.log_likelihood + fusion.GATE:
@@ -161,7 +167,7 @@ def fit_run(summaries: Iterable[Summary], config: CallingConfig, priors: Priors 
     return replace(best, priors=priors)
 
 
-def _fit_candidate(candidate: int, run: Summary, config: CallingConfig) -> RunModel:
+def _fit_candidate(run: Summary, config: CallingConfig, candidate: int) -> RunModel:
     """Fit everything for one candidate of the signal statistic."""
     none = Counts.total([], NULL_SHAPE), Counts.total([], JOINT_SHAPE)
     null = run.null[candidate] if run.null else none[0]
@@ -173,12 +179,11 @@ def _fit_candidate(candidate: int, run: Summary, config: CallingConfig) -> RunMo
     signal_z = Inflation.of_codes(inflation).temper(signal_z, two_sided=True)
     z = np.column_stack([signal_z, score_errors(scale, COARSE_SCORE.value(error), config)])
     weight = joint.count.astype(np.float64)
-    used = fusion.choose_channels(z, weight, _CAPPED)
+    used, everything = fusion.choose_channels(z, weight, _CAPPED)
     fusions = []
     for this in range(N_HALVES):
         other = of_half != this
         fusions.append(fusion.fit(z[other], weight[other], _CAPPED, used))
-    everything = fusion.fit(z, weight, _CAPPED, used)
     return RunModel(candidate, pools, scale, tuple(fusions), everything, (used[0], used[1]))
 
 
