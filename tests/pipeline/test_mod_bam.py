@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baleen.errors import UsageError
-from baleen.outputs.mod_bam import ReadCall, SampleBam, merge_bams, mod_tags, modified_bases, write_mod_bam
+from baleen.outputs.bam_blocks import merge_bams
+from baleen.outputs.mod_bam import ReadCall, SampleBam, mod_tags, modified_bases, write_mod_bam
 
 HEADER = pysam.AlignmentHeader.from_dict(
     {"HD": {"VN": "1.6", "SO": "coordinate"}, "SQ": [{"SN": "a", "LN": 50}, {"SN": "b", "LN": 50}]}
@@ -86,6 +87,7 @@ def test_slices_merge_into_one_sorted_indexed_bam(tmp_path: Path) -> None:
     merge_bams(slices, HEADER, tmp_path / "all.bam")
     with pysam.AlignmentFile(str(tmp_path / "all.bam")) as bam:
         records = list(bam.fetch())
+        assert str(bam.header) == str(HEADER)
     assert [r.query_name for r in records] == ["n1", "c1", "n2", "n3"]
     assert [r.get_tag("RG") for r in records] == ["native", "ivt", "native", "native"]
     assert all(r.get_tag("mv") == "kept" and r.get_tag("MN") == 8 for r in records)

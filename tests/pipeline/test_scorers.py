@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +65,8 @@ def test_the_scorer_of_the_guide_runs_and_is_left_out_again(installed, tmp_path)
     more = ["--channels", "level,errors,median", "--keep-intermediate"]
     done = baleen(installed, *common, *more, "-o", tmp_path / "with")
     assert done.returncode == 0, done.stderr
-    piece = Slice(tmp_path / "with/per_contig/000000.evidence.npz")
-    evidence = Evidence.from_arrays(piece.table(piece.tables()[0]))
+    with closing(Slice(tmp_path / "with/per_contig/000000.evidence.npz")) as piece:
+        evidence = Evidence.from_arrays(piece.table(piece.tables()[0]))
     assert evidence.candidates.tolist() == ["level", "level+median", "median"]
     assert np.isfinite(evidence.statistic[:, evidence.n_native > 5]).mean() > 0.9
     done = baleen(installed, *common, "--channels", "level,errors", "-o", tmp_path / "plain")

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,12 +20,13 @@ from baleen.calling import Evidence, RunModel
 from baleen.columns import SAMPLE_COLUMNS
 from baleen.config import CallingConfig
 from baleen.console import LOG, Progress
-from baleen.crew import Clock, Crew, Seconds
+from baleen.crew import Clock, Each, Seconds, crew_of
 from baleen.executors import Lost, Workers
 from baleen.files import complete_file
 from baleen.manifest import RUN_NAME, parameter_hash, read_parameters, write_run
+from baleen.outputs.bam_blocks import merge_bams
 from baleen.outputs.merge import SiteCounts, merge_contrasts, merge_sites, merge_tables
-from baleen.outputs.mod_bam import merge_bams, merged_header
+from baleen.outputs.mod_bam import merged_header
 from baleen.outputs.mod_table import merge_mods, write_mod_reads, write_named_events
 from baleen.outputs.slices import Slice, slice_path
 from baleen.pileup import total_status
@@ -136,19 +138,18 @@ class _Scored:
 def _evidence(paths: Sequence[Path], config: CallingConfig) -> Iterator[Evidence]:
     """Go through the contigs of slices, one in memory."""
     for path in paths:
-        piece = Slice(path)
-        for name in piece.tables():
-            yield read_evidence(piece, name, config)
-        piece.close()
+        with closing(Slice(path)) as piece:
+            for name in piece.tables():
+                yield read_evidence(piece, name, config)
 
 
-def _learn(paths: Sequence[Path], plan: Plan, config: CallingConfig) -> RunModel:
+def _learn(paths: Sequence[Path], plan: Plan, config: CallingConfig, each: Each) -> RunModel:
     """Learn across contigs; where there are replicates, their variance first."""
     priors: calling.Priors = ()
     if plan.has_replicates:
         priors = calling.fit_priors(calling.spread_counts(one) for one in _evidence(paths, config))
     summaries = (calling.summarise(one, priors) for one in _evidence(paths, config))
-    return calling.fit_run(summaries, config, priors)
+    return calling.fit_run(summaries, config, priors, each)
 
 
 def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: float) -> RunSummary:
@@ -179,11 +180,11 @@ def _clear(output_dir: Path) -> None:
 
 def _finish_condition(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: float) -> RunSummary:
     output_dir.mkdir(parents=True, exist_ok=True)
-    clock = Clock(Crew(1))
+    clock = Clock(crew_of(workers.threads))
     with clock.stage("fit"):
         scored = _Scored()
         paths = scored.read(job.evidence_folder, plan.groups)
-        model = _learn(paths, plan, job.config.calling)
+        model = _learn(paths, plan, job.config.calling, clock.each)
     for warning in model.warnings():
         LOG.warning("warning: %s", warning)
     _write_model(job.folder, model)

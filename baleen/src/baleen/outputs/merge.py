@@ -1,5 +1,6 @@
 """Slices to result files: streamed, one contig in memory, with what needs the whole run added."""
 
+import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from baleen.calling import SIGNIFICANT, benjamini_hochberg, candidates, event_limit, finish_contig
+from baleen.calling import SIGNIFICANT, candidates, event_limit, finish_contig
 from baleen.columns import CONTRAST_COLUMNS, SITE_COLUMNS, Column
 from baleen.data import SiteCalls
+from baleen.outputs.adjusting import Adjustment
 from baleen.outputs.site_table import write_site_table
-from baleen.outputs.slices import Slice
+from baleen.outputs.slices import slice_tables
 
 
 class SiteCounts(NamedTuple):
@@ -34,62 +36,52 @@ def merge_sites(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> 
     comments
         Facts that hold for the whole table.
     """
-    p_values, candidate_p = [np.zeros(0)], [np.zeros(0)]
-    for sites in _sites(slices):
-        p_values.append(sites["pvalue"])
-        candidate_p.append(sites["pvalue"][candidates(sites)])
-    adjusted = benjamini_hochberg(np.concatenate(p_values))
-    limit = event_limit(np.concatenate(candidate_p), int(np.sum(~np.isnan(adjusted))))
-    ends = np.cumsum([len(p) for p in p_values[1:]], dtype=np.int64)
-    n_peaks = 0
+    candidate_p = array.array("d")
+
+    def p_values() -> Iterator[npt.NDArray[np.float64]]:
+        for sites in _sites(slices):
+            candidate_p.frombytes(sites["pvalue"][candidates(sites)].tobytes())
+            yield sites["pvalue"]
+
+    adjust = Adjustment.over(p_values(), path.parent)
+    limit = event_limit(np.array(candidate_p), adjust.n_tested)
+    n_significant = n_peaks = 0
 
     def finished() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
-        nonlocal n_peaks
-        for sites, end in zip(_sites(slices), ends, strict=True):
-            complete = finish_contig(sites, adjusted[end - len(sites) : end], limit)
+        nonlocal n_significant, n_peaks
+        for sites in _sites(slices):
+            complete = finish_contig(sites, adjust(sites["pvalue"]), limit)
+            n_significant += int(np.sum(complete["padj"] < SIGNIFICANT))
             n_peaks += int(complete["is_peak"].sum())
             yield complete.columns
 
     columns = [column.name for column in SITE_COLUMNS]
     n_sites = write_site_table(path, columns, finished(), comments)
-    is_significant = np.nan_to_num(adjusted, nan=1.0) < SIGNIFICANT
-    return SiteCounts(n_sites, int(is_significant.sum()), n_peaks)
+    return SiteCounts(n_sites, n_significant, n_peaks)
 
 
 def merge_tables(
     path: Path, columns: Sequence[Column], slices: Sequence[Path], comments: Sequence[str]
 ) -> None:
     """Write a table from slices that hold its columns, in their order."""
-
-    def contigs() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
-        for piece in map(Slice, slices):
-            yield from map(piece.table, piece.tables())
-            piece.close()
-
-    write_site_table(path, [column.name for column in columns], contigs(), comments)
+    write_site_table(path, [column.name for column in columns], slice_tables(slices), comments)
 
 
 def merge_contrasts(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> int:
     """Write the table of contrasts, p-values adjusted over all its rows; return how many are below .05."""
-    pieces = [*map(Slice, slices)]
-    parts = [piece.table(name)["pvalue"] for piece in pieces for name in piece.tables()]
-    adjusted = benjamini_hochberg(np.concatenate([np.zeros(0), *parts]))
-    ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
+    adjust = Adjustment.over((table["pvalue"] for table in slice_tables(slices)), path.parent)
+    n_significant = 0
 
     def contigs() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
-        tables = (piece.table(name) for piece in pieces for name in piece.tables())
-        for table, end in zip(tables, ends, strict=True):
-            yield {**table, "padj": adjusted[end - len(table["pvalue"]) : end]}
+        nonlocal n_significant
+        for table in slice_tables(slices):
+            padj = adjust(table["pvalue"])
+            n_significant += int(np.sum(padj < SIGNIFICANT))
+            yield {**table, "padj": padj}
 
     write_site_table(path, [column.name for column in CONTRAST_COLUMNS], contigs(), comments)
-    for piece in pieces:
-        piece.close()
-    return int(np.sum(adjusted < SIGNIFICANT))
+    return n_significant
 
 
 def _sites(slices: Sequence[Path]) -> Iterator[SiteCalls]:
-    for path in slices:
-        piece = Slice(path)
-        for name in piece.tables():
-            yield SiteCalls(piece.table(name))
-        piece.close()
+    return map(SiteCalls, slice_tables(slices))

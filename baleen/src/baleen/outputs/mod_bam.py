@@ -205,25 +205,3 @@ def merged_header(
             "PG": [*programs, own],
         }
     )
-
-
-def merge_bams(slices: Sequence[Path], header: pysam.AlignmentHeader, path: Path) -> None:
-    """Concatenate sorted slices in the header's order and index the result.
-
-    Blocks are copied, not decoded, so the cost is that of copying the bytes.
-    """
-    index = path.with_name(path.name + ".bai")
-    index.unlink(missing_ok=True)
-    with complete_file(path) as part:
-        if slices:
-            header_sam = part.with_name(part.name + ".header")
-            header_sam.write_text(str(header))
-            try:
-                pysam.cat("-h", str(header_sam), "-o", str(part), *map(str, slices))
-            finally:
-                header_sam.unlink()
-        else:
-            pysam.AlignmentFile(str(part), "wb", header=header).close()
-        pysam.quickcheck(str(part))
-    with complete_file(index) as part:
-        pysam.index("-b", str(path), str(part))

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from baleen.calling import SIGNIFICANT, Inflation, Spread, SpreadPrior, benjamini_hochberg, fit_priors
+from baleen.calling import SIGNIFICANT, Inflation, Spread, SpreadPrior, fit_priors
 from baleen.columns import EVENT_NAME_COLUMNS, MOD_COLUMNS, MOD_READ_COLUMNS
+from baleen.outputs.adjusting import Adjustment
 from baleen.outputs.site_table import write_site_table
-from baleen.outputs.slices import Slice
+from baleen.outputs.slices import slice_tables
 
 NAMES = {
     "a": "m6A",
@@ -58,17 +59,16 @@ def merge_mods(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> F
     comments
         Facts that hold for the whole table.
     """
-    priors = fit_priors((_spread(table).counts(),) for table in _tables(slices))
+    priors = fit_priors((_spread(table).counts(),) for table in slice_tables(slices))
     prior = priors[0] if priors else None
-    parts = [_finish(table, prior)["pvalue"] for table in _tables(slices)]
-    adjusted = benjamini_hochberg(np.concatenate([np.zeros(0), *parts]))
-    ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
+    p_values = (_finish(table, prior)["pvalue"] for table in slice_tables(slices))
+    adjust = Adjustment.over(p_values, path.parent)
     significant: list[Table] = []
 
     def finished() -> Iterator[Table]:
-        for table, end in zip(_tables(slices), ends, strict=True):
+        for table in slice_tables(slices):
             one = _finish(table, prior)
-            one["padj"] = adjusted[end - len(table["position"]) : end]
+            one["padj"] = adjust(one["pvalue"])
             is_found = np.nan_to_num(one["padj"], nan=1.0) < SIGNIFICANT
             significant.append({name: column[is_found] for name, column in one.items()})
             yield one
@@ -99,7 +99,7 @@ def write_mod_reads(
     """
 
     def contigs() -> Iterator[Table]:
-        for reads, found in zip(_tables(slices), mods, strict=True):
+        for reads, found in zip(slice_tables(slices), mods, strict=True):
             places = zip(found["position"].tolist(), found["mod_code"].tolist(), strict=True)
             number = {key: row for row, key in enumerate(places)}
             codes = [code.decode() for code in reads["mod_code"].tolist()]
@@ -114,12 +114,6 @@ def write_mod_reads(
             yield {**kept, "corrected_probability": special.expit(log_odds)}
 
     write_site_table(path, [column.name for column in MOD_READ_COLUMNS], contigs(), comments)
-
-
-def _tables(slices: Sequence[Path]) -> Iterator[Table]:
-    for piece in map(Slice, slices):
-        yield from map(piece.table, piece.tables())
-        piece.close()
 
 
 def _spread(table: Table) -> Spread:

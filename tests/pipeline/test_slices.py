@@ -1,0 +1,100 @@
+"""Slices are what NumPy wrote; what the whole run adds to them does not depend on memory."""
+
+from contextlib import closing
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import pysam
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baleen.calling.events import benjamini_hochberg
+from baleen.outputs import adjusting
+from baleen.outputs.adjusting import Adjustment
+from baleen.outputs.bam_blocks import merge_bams
+from baleen.outputs.slices import Slice, slice_tables, write_slice
+
+ARRAYS = {
+    "number": np.array(7),
+    "flags": np.array([True, False]),
+    "rows": np.arange(6, dtype=np.int32).reshape(2, 3),
+    "columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    "names": np.array(["a", "bcd", "\u00e9"]),
+    "codes": np.array([b"m", b"17802"]),
+    "nothing": np.zeros((0, 4), np.float32),
+}
+
+
+def read(path: Path) -> None:
+    for _ in slice_tables([path]):
+        pass
+
+
+def test_a_slice_holds_what_numpy_reads(tmp_path: Path) -> None:
+    path = tmp_path / "0.npz"
+    write_slice(path, {"0": ARRAYS, "1": {"rows": np.zeros(3)}}, {"failed": {"c": "reason"}})
+    with closing(Slice(path)) as piece:
+        assert piece.tables() == ["0", "1"]
+        assert piece.meta["failed"] == {"c": "reason"}
+        table = piece.table("0")
+    assert list(table) == list(ARRAYS)
+    with np.load(path, allow_pickle=False) as expected:
+        for name, array in table.items():
+            assert array.dtype == expected[f"0/{name}"].dtype
+            np.testing.assert_array_equal(array, expected[f"0/{name}"], strict=True)
+    assert [list(table) for table in slice_tables([path, path])] == [list(ARRAYS), ["rows"]] * 2
+
+
+def test_a_damaged_slice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "0.npz"
+    values = np.full(100, 3.25)
+    write_slice(path, {"0": {"values": values}}, {})
+    content = path.read_bytes()
+    path.write_bytes(content.replace(values.tobytes(), values.tobytes()[:-1] + b"\x00"))
+    with pytest.raises(BadZipFile, match="damaged"):
+        read(path)
+
+
+def test_no_pickle_is_read(tmp_path: Path) -> None:
+    header = np.frombuffer(b'{"slice_version": 1}', np.uint8)
+    np.savez(tmp_path / "0.npz", **{"0/objects": np.array([{}], object), "header": header})
+    with pytest.raises(ValueError, match="not as a slice's arrays are"):
+        read(tmp_path / "0.npz")
+
+
+P_VALUES = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.01, 0.05, 1.0, np.nan]))
+
+
+@given(contigs=st.lists(st.lists(P_VALUES, max_size=9), max_size=12), in_memory=st.integers(1, 8))
+def test_p_values_on_disk_are_adjusted_as_in_memory(tmp_path_factory, contigs, in_memory) -> None:
+    parts = [np.array(contig, np.float64) for contig in contigs]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adjusting, "RUN_VALUES", in_memory)
+        adjust = Adjustment.over(parts, tmp_path_factory.getbasetemp())
+    together = np.concatenate([np.zeros(0), *parts])
+    np.testing.assert_array_equal(adjust(together), benjamini_hochberg(together))
+    assert adjust.n_tested == np.sum(~np.isnan(together))
+
+
+def test_adjusting_many_p_values_takes_little_memory(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    parts = [rng.random(4000) ** 1.2 for _ in range(250)]
+    adjust = Adjustment.over(iter(parts), tmp_path)
+    assert adjust.n_tested == 1_000_000
+    together = np.concatenate(parts)
+    np.testing.assert_array_equal(adjust(together), benjamini_hochberg(together))
+
+
+def test_bam_slices_with_other_headers_are_refused(tmp_path: Path) -> None:
+    header, longer = (pysam.AlignmentHeader.from_references([*"ab"][:n], [100] * n) for n in (1, 2))
+    for name, one in (("0.bam", header), ("1.bam", longer)):
+        pysam.AlignmentFile(str(tmp_path / name), "wb", header=one).close()
+    merge_bams([tmp_path / "0.bam"], header, tmp_path / "all.bam")
+    with pytest.raises(ValueError, match="block of their own"):
+        merge_bams([tmp_path / "1.bam"], header, tmp_path / "all.bam")
+    with (tmp_path / "0.bam").open("rb+") as cut:
+        cut.truncate((tmp_path / "0.bam").stat().st_size - 1)
+    with pytest.raises(ValueError, match="cut short"):
+        merge_bams([tmp_path / "0.bam"], header, tmp_path / "all.bam")
