@@ -19,8 +19,8 @@ from baleen.scaling.lock_models import LOCK_MODELS, SPIN_DRAG
 from baleen.scaling.paper import CALIBRATION, IN_LOCK_FACTOR, STRATEGIES, Peak, simulated_curve
 from benchmarks import machine
 
-FACTORS = (4.0, 4.2, 4.4, 4.6)
-DRAGS = (0.14, 0.18, 0.22)
+FACTORS = (4.2, 4.3, 4.4, 4.5)
+DRAGS = (0.16, 0.18, 0.2, 0.22)
 WITHIN = 0.2
 
 
