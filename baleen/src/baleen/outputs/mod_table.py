@@ -74,7 +74,7 @@ def merge_mods(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> F
             yield one
 
     write_site_table(path, [column.name for column in MOD_COLUMNS], finished(), comments)
-    return FoundMods(len(adjusted), significant)
+    return FoundMods(adjust.n_tested, significant)
 
 
 def write_mod_reads(
