@@ -3,7 +3,7 @@
 
 use crate::grid::Measurements;
 use crate::isa::{Isa, Kernel};
-use crate::lanes::{LANES, exp, ln_product};
+use crate::lanes::{Buffer, exp, ln_product};
 use crate::parallel::map_rows;
 use crate::{Error, Result};
 
@@ -23,8 +23,8 @@ pub struct Starts {
 /// Measurements of a row, padded; precision 0 = padding.
 struct Row {
     n: usize,
-    values: Vec<f32>,
-    precision: Vec<f32>,
+    values: Buffer,
+    precision: Buffer,
     other_sum: f32,       // sum of precision * value of the second group
     other_precision: f32, // sum of its precision
 }
@@ -38,10 +38,9 @@ struct Sums {
 }
 
 /// Buffers of a step.
-#[derive(Default)]
 struct Work {
-    member: Vec<f32>,
-    mixed: Vec<f32>,
+    member: Buffer,
+    mixed: Buffer,
 }
 
 impl Row {
@@ -52,13 +51,13 @@ impl Row {
             sum += h * value;
             total += h;
         }
-        let n = values.len();
-        let padded = n.next_multiple_of(LANES);
-        let pad = |mut v: Vec<f32>| {
-            v.resize(padded, 0.0);
-            v
-        };
-        Self { n, values: pad(values), precision: pad(precision), other_sum: sum, other_precision: total }
+        Self {
+            n: values.len(),
+            values: Buffer::padded(&values),
+            precision: Buffer::padded(&precision),
+            other_sum: sum,
+            other_precision: total,
+        }
     }
 
     /// Add up members of the shifted component, and the log likelihood ratio of the first group.
@@ -66,8 +65,6 @@ impl Row {
     fn step(&self, (center, shift, share): (f32, f32, f32), work: &mut Work) -> (Sums, f64) {
         let n = self.values.len();
         let (values, precision) = (&self.values[..n], &self.precision[..n]);
-        work.member.resize(n, 0.0);
-        work.mixed.resize(n, 1.0);
         let (member, mixed) = (&mut work.member[..n], &mut work.mixed[..n]);
         for i in 0..n {
             // ln density ratio, held where the exponential stays finite
@@ -97,7 +94,7 @@ impl Row {
     #[inline(always)]
     fn gain(&self, starts: &Starts) -> f64 {
         let total: f32 = self.precision.iter().sum();
-        let pairs = || self.values.iter().zip(&self.precision);
+        let pairs = || self.values.iter().zip(self.precision.iter());
         let sum: f32 = pairs().map(|(value, h)| value * h).sum();
         let all = total + self.other_precision;
         if total <= 0.0 || all <= 0.0 {
@@ -106,7 +103,8 @@ impl Row {
         let pooled = (sum + self.other_sum) / all;
         let mean = sum / total;
         let n = self.n as f32;
-        let mut work = Work::default();
+        let zeros = || Buffer::zeros(self.values.len());
+        let mut work = Work { member: zeros(), mixed: zeros() };
         let square: f32 = pairs().map(|(value, h)| h * (value - mean) * (value - mean)).sum();
         let unit = (square / total).sqrt().max((n / total).sqrt());
         let first_center =

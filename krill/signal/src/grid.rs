@@ -8,7 +8,7 @@
 mod cells;
 
 use crate::isa::{Isa, Kernel};
-use crate::lanes::{LANES, exp, ln_product, sum_ln_1p};
+use crate::lanes::{Buffer, exp, ln_product, sum_ln_1p};
 use crate::parallel::map_rows;
 use crate::{Error, Result};
 use cells::{Cells, RowEvidence, member_weights};
@@ -83,22 +83,18 @@ impl<'a> Measurements<'a> {
     }
 
     /// Columns of `row` in the given group that hold a measurement.
-    fn group(&self, row: usize, first: bool) -> Group {
+    fn group(&self, row: usize, first: bool, grid: &Grid) -> Group {
         let n = self.is_first.len();
-        let mut group = Group::default();
+        let (mut columns, mut values, mut roots) = (vec![], vec![], vec![]);
         for column in 0..n {
             let precision = self.precision[row * n + column];
             if precision > 0.0 && self.is_first[column] == first {
-                group.columns.push(column);
-                group.values.push(self.values[row * n + column]);
-                group.roots.push(precision.sqrt());
+                columns.push(column);
+                values.push(self.values[row * n + column]);
+                roots.push(precision.sqrt());
             }
         }
-        group.n = group.columns.len();
-        let padded = group.n.next_multiple_of(LANES);
-        group.values.resize(padded, 0.0);
-        group.roots.resize(padded, 0.0);
-        group
+        Group::new(columns, &values, &roots, grid)
     }
 }
 
@@ -119,53 +115,60 @@ pub struct Evidence {
     pub members: Vec<f32>,
 }
 
-#[derive(Debug, Default)]
-struct Group {
-    n: usize,
-    columns: Vec<usize>,
-    values: Vec<f32>,
-    roots: Vec<f32>,
-    standard: Vec<f32>,
-    outlier: Vec<f32>,
-    density: Vec<f32>,
-    excess: Vec<f32>,
-    work: Vec<f32>,
-    shifted: Vec<Shifted>, // one per shift of the grid
-}
-
-/// The shifted normal of each measurement: its height, and the factor of the squared deviation in
-/// its exponent. Neither depends on the center.
 #[derive(Debug)]
-struct Shifted {
-    height: Vec<f32>,
-    width: Vec<f32>,
-}
-
-impl Shifted {
-    /// The shift itself varies between measurements, in proportion to its size.
-    #[inline(always)]
-    fn new(shift: f32, roots: &[f32], grid: &Grid) -> Self {
-        let (mut height, mut width) = (vec![0.0; roots.len()], vec![0.0; roots.len()]);
-        let inlier = 1.0 - grid.outlier_share;
-        let spread = grid.shift_spread * shift;
-        for i in 0..roots.len() {
-            let deviation = spread * roots[i];
-            let variance = grid.shifted_variance + deviation * deviation;
-            height[i] = inlier / variance.sqrt();
-            width[i] = -0.5 / variance;
-        }
-        Self { height, width }
-    }
+struct Group {
+    columns: Vec<usize>,
+    values: Buffer,
+    roots: Buffer,
+    standard: Buffer,
+    outlier: Buffer,
+    density: Buffer,
+    excess: Buffer,
+    work: Buffer,
+    /// Height of the shifted normal of each measurement, one row per shift of the grid.
+    height: Buffer,
+    /// Factor of the squared deviation in its exponent. Neither depends on the center.
+    width: Buffer,
 }
 
 impl Group {
+    #[inline(always)]
+    fn new(columns: Vec<usize>, values: &[f32], roots: &[f32], grid: &Grid) -> Self {
+        let (values, roots) = (Buffer::padded(values), Buffer::padded(roots));
+        let padded = values.len();
+        let zeros = || Buffer::zeros(padded);
+        let (mut height, mut width) =
+            (Buffer::zeros(padded * grid.shifts.len()), Buffer::zeros(padded * grid.shifts.len()));
+        let inlier = 1.0 - grid.outlier_share;
+        for (k, &shift) in grid.shifts.iter().enumerate() {
+            // the shift itself varies between measurements, in proportion to its size
+            let spread = grid.shift_spread * shift;
+            let (height, width) = (&mut height[k * padded..][..padded], &mut width[k * padded..][..padded]);
+            for i in 0..padded {
+                let deviation = spread * roots[i];
+                let variance = grid.shifted_variance + deviation * deviation;
+                height[i] = inlier / variance.sqrt();
+                width[i] = -0.5 / variance;
+            }
+        }
+        Self {
+            columns,
+            standard: zeros(),
+            outlier: zeros(),
+            density: zeros(),
+            excess: zeros(),
+            work: zeros(),
+            values,
+            roots,
+            height,
+            width,
+        }
+    }
+
     /// Set the unshifted mean; return the log likelihood without shifted measurements.
     #[inline(always)]
     fn center(&mut self, center: f32, grid: &Grid) -> f64 {
         let padded = self.values.len();
-        for buffer in [&mut self.standard, &mut self.outlier, &mut self.density, &mut self.excess] {
-            buffer.resize(padded, 0.0);
-        }
         let (values, roots) = (&self.values[..padded], &self.roots[..padded]);
         let (standard, outlier) = (&mut self.standard[..padded], &mut self.outlier[..padded]);
         let density = &mut self.density[..padded];
@@ -178,9 +181,8 @@ impl Group {
             outlier[i] = height * exp(width * u * u);
             density[i] = inlier * exp(-0.5 * u * u) + outlier[i];
         }
-        self.work.clear();
-        self.work.extend_from_slice(density);
-        self.work[self.n..].fill(1.0); // padding counts for nothing
+        self.work.copy_from_slice(density);
+        self.work[self.columns.len()..].fill(1.0); // padding counts for nothing
         ln_product(&mut self.work)
     }
 
@@ -189,7 +191,8 @@ impl Group {
     fn shift(&mut self, index: usize, grid: &Grid) {
         let shift = grid.shifts[index];
         let padded = self.values.len();
-        let (height, width) = (&self.shifted[index].height[..padded], &self.shifted[index].width[..padded]);
+        let (height, width) =
+            (&self.height[index * padded..][..padded], &self.width[index * padded..][..padded]);
         let (standard, roots) = (&self.standard[..padded], &self.roots[..padded]);
         let (outlier, density) = (&self.outlier[..padded], &self.density[..padded]);
         let excess = &mut self.excess[..padded];
@@ -197,7 +200,7 @@ impl Group {
             let u = standard[i] - shift * roots[i];
             excess[i] = (height[i] * exp(width[i] * u * u) + outlier[i]) / density[i] - 1.0;
         }
-        self.excess[self.n..].fill(0.0); // padding multiplies by 1
+        self.excess[self.columns.len()..].fill(0.0); // padding multiplies by 1
     }
 
     /// Append, for each share, the sum of ln(1 + share (ratio - 1)).
@@ -211,7 +214,7 @@ impl Group {
     /// Add `weight` times the posterior of the shifted component.
     #[inline(always)]
     fn add_members(&self, share: f32, weight: f32, sums: &mut [f32]) {
-        for (excess, sum) in self.excess.iter().zip(sums) {
+        for (&excess, sum) in self.excess.iter().zip(sums) {
             *sum += weight * share * (excess + 1.0) / (1.0 + share * excess);
         }
     }
@@ -226,11 +229,8 @@ fn row(
     grid: &Grid,
     members: Option<&mut [f32]>,
 ) -> RowEvidence {
-    let (mut first, mut second) = (data.group(row, true), data.group(row, false));
-    for group in [&mut first, &mut second] {
-        group.shifted = grid.shifts.iter().map(|&shift| Shifted::new(shift, &group.roots, grid)).collect();
-    }
-    let mut cells = Cells { first: vec![], second: vec![], outer: vec![] };
+    let (mut first, mut second) = (data.group(row, true, grid), data.group(row, false, grid));
+    let mut cells = Cells::with_room(grid);
     let place = |step: f32| center + step * center_sd;
     for &step in &grid.center_steps {
         let likelihood = first.center(place(step), grid);

@@ -1,8 +1,54 @@
 //! Elementwise arithmetic that the compiler turns into vectors, in an order of operations
 //! that does not depend on their width.
 
-/// Buffers are padded to a multiple of this many values.
-pub(crate) const LANES: usize = 64;
+use std::ops::{Deref, DerefMut};
+
+/// Buffers are padded to a multiple of this many values, but for those that fit into one or two
+/// vectors of 16.
+const LANES: usize = 64;
+
+/// How many values are computed for `n`.
+pub(crate) fn padded(n: usize) -> usize {
+    if n <= LANES / 2 { n.next_multiple_of(LANES / 4) } else { n.next_multiple_of(LANES) }
+}
+
+/// Values that begin at a cache line: vectors across two of them cost twice.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    values: Vec<f32>,
+    start: usize,
+}
+
+impl Buffer {
+    /// So many zeros.
+    pub(crate) fn zeros(length: usize) -> Self {
+        const CACHE_LINE: usize = 64;
+        let mut values = vec![0.0; length + CACHE_LINE / size_of::<f32>() - 1];
+        let start = values.as_ptr().align_offset(CACHE_LINE).min(values.len() - length);
+        values.truncate(start + length);
+        Self { values, start }
+    }
+
+    /// These values, then zeros.
+    pub(crate) fn padded(values: &[f32]) -> Self {
+        let mut buffer = Self::zeros(padded(values.len()));
+        buffer[..values.len()].copy_from_slice(values);
+        buffer
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &self.values[self.start..]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.values[self.start..]
+    }
+}
 
 /// e^x for x <= 87, relative error below 3e-7; 0 below -87.
 #[inline(always)]
@@ -25,20 +71,35 @@ pub(crate) fn exp(x: f32) -> f32 {
 }
 
 /// Sum of `ln(1 + share * excess)`: the logarithm of a product kept as mantissas and exponent, so
-/// that one logarithm is paid. Each factor lies in 2^-30 .. 2^30; the length is a multiple of LANES.
+/// that one logarithm is paid. Each factor lies in 2^-30 .. 2^30; the length is from [`padded`], and
+/// `work` is as long.
 #[inline(always)]
-pub(crate) fn sum_ln_1p(share: f32, excess: &[f32], work: &mut Vec<f32>) -> f64 {
-    let quarter = excess.len() / 4;
-    let (a, rest) = excess.split_at(quarter);
-    let (b, rest) = rest.split_at(quarter);
-    let (c, d) = rest.split_at(quarter);
-    let (b, c, d) = (&b[..quarter], &c[..quarter], &d[..quarter]);
-    work.resize(quarter, 0.0);
-    let out = &mut work[..quarter];
-    for i in 0..quarter {
-        let (a, b) = (1.0 + share * a[i], 1.0 + share * b[i]);
-        let (c, d) = (1.0 + share * c[i], 1.0 + share * d[i]);
-        out[i] = (a * b) * (c * d);
+pub(crate) fn sum_ln_1p(share: f32, excess: &[f32], work: &mut [f32]) -> f64 {
+    let factor = |excess: f32| 1.0 + share * excess;
+    let parts = (excess.len() / (LANES / 4)).min(4);
+    let length = excess.len() / parts.max(1);
+    let part = |i: usize| &excess[i * length..][..length];
+    let out = &mut work[..length];
+    match parts {
+        0 => {}
+        1 => {
+            let a = part(0);
+            for i in 0..length {
+                out[i] = factor(a[i]);
+            }
+        }
+        2 => {
+            let (a, b) = (part(0), part(1));
+            for i in 0..length {
+                out[i] = factor(a[i]) * factor(b[i]);
+            }
+        }
+        _ => {
+            let (a, b, c, d) = (part(0), part(1), part(2), part(3));
+            for i in 0..length {
+                out[i] = (factor(a[i]) * factor(b[i])) * (factor(c[i]) * factor(d[i]));
+            }
+        }
     }
     ln_product(out)
 }
@@ -104,10 +165,10 @@ mod tests {
 
     #[test]
     fn product_of_extreme_factors_keeps_its_logarithm() {
-        for n in [0, LANES, 31 * LANES, 64 * LANES] {
+        for n in [0, LANES / 4, LANES / 2, LANES, 31 * LANES, 64 * LANES] {
             for factor in [1e-3_f32, 0.7, 1e9] {
                 let want = n as f64 * f64::from(factor).ln();
-                let got = sum_ln_1p(0.5, &vec![2.0 * (factor - 1.0); n], &mut vec![]);
+                let got = sum_ln_1p(0.5, &vec![2.0 * (factor - 1.0); n], &mut vec![0.0; n]);
                 assert!((got - want).abs() <= 1e-6 * want.abs() + 1e-4 * n as f64, "{n} {factor}");
                 let got = ln_product(&mut vec![factor; n]);
                 assert!((got - want).abs() <= 1e-6 * want.abs(), "{n} {factor}");

@@ -10,6 +10,12 @@ pub(super) struct Cells {
 }
 
 impl Cells {
+    pub(super) fn with_room(grid: &Grid) -> Self {
+        let n = grid.center_steps.len();
+        let room = || Vec::with_capacity(n * grid.shifts.len() * grid.shares.len());
+        Self { first: room(), second: room(), outer: Vec::with_capacity(n) }
+    }
+
     /// Gains of both groups for each pair of center and shift.
     fn blocks(&self, grid: &Grid) -> impl Iterator<Item = (&[f64], &[f64])> {
         let n = grid.shares.len();
