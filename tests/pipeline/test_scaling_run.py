@@ -132,6 +132,8 @@ def test_what_cannot_be_measured_is_refused(
         run("run", "--stage", "dtw", *short_reads, "-o", output)
     with pytest.raises(UsageError, match="Z"):
         run("run", "--stage", "pump", short_reads[0], "-o", output, "--parsing", "Z")
+    with pytest.raises(InputError, match=r"none\.fq: does not exist"):
+        run("run", "--stage", "pump", tmp_path / "none.fq", "-o", output)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="apt-get install hisat2"):
         run("run", "--stage", "align", "--engine", "hisat2", *short_reads, "-o", output)

@@ -25,7 +25,7 @@ from baleen.engines import (
     split_reads,
 )
 from baleen.engines import pump_settings as engine_settings
-from baleen.errors import UsageError
+from baleen.errors import InputError, UsageError
 from baleen.inputs import SampleFiles
 from baleen.outputs.slices import Slice
 from baleen.pipeline import FOLDER_NAME, RunRequest, aggregate, kept_config, run
@@ -100,6 +100,8 @@ def open_stage(request: StageRequest, crowd: Crowd, folder: Path) -> Stage:
     ------
     UsageError
         If the number of inputs is wrong, or the engine is not installed.
+    InputError
+        If a file does not exist.
     BaleenError, FormatError
         If the inputs are damaged.
     """
@@ -131,6 +133,9 @@ def _open_reads(request: StageRequest, crowd: Crowd, folder: Path) -> Stage:
         raise UsageError(message, hint="READS [MATES] REF for align, READS [MATES] for pump")
     if request.engine not in {"minimap2", "-"}:
         require(request.engine)
+    for path in (*reads, reference):
+        if not path.exists():
+            raise InputError(path, "does not exist")
     plain = tuple(folder / f"reads.{i}.fq" for i in range(len(reads)))
     n_reads = split_files(reads, [plain])
     files = ReadFiles(plain, n_reads, folder)
