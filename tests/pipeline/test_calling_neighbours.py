@@ -14,12 +14,15 @@ LENGTH, SITE, N = 150, 70, 60
 IS_NATIVE = np.arange(N) < 30
 
 
-def pileup(events):
+FOOTPRINT = dict(zip(footprint.OFFSETS, footprint.DEFAULT, strict=True))
+
+
+def pileup(events, seed=0, shape=FOOTPRINT):
     """30 + 30 reads; ``events`` maps a position to its shift and its modified reads."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     level = 90 + rng.normal(0, 2.0, (LENGTH, N))
     for position, (shift, reads) in events.items():
-        for offset, weight in zip(footprint.OFFSETS, footprint.DEFAULT, strict=True):
+        for offset, weight in shape.items():
             level[position + offset, reads] += shift * weight
     m = LENGTH * N
     zeros = np.zeros(m, np.int64)
@@ -50,6 +53,13 @@ def called(events):
     calls = calling.call_contig(evidence, model, CONFIG)
     (sites,) = calling.finish_sites([calls.sites])
     return calls.reads, sites
+
+
+def sites_of(one):
+    evidence = calling.score_contig(one, None, None, CONFIG, 1)
+    model = calling.fit_run([calling.summarise(evidence)], CONFIG)
+    (sites,) = calling.finish_sites([calling.call_contig(evidence, model, CONFIG).sites])
+    return sites
 
 
 def at(sites, position):
@@ -123,3 +133,11 @@ def test_an_interval_reaches_the_end_that_the_posterior_leans_on():
     assert low[1] == 0
     assert high[1] < 0.1
     assert 0.2 < low[2] < 0.4 < 0.6 < high[2] < 0.8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_strong_event_makes_no_event_elsewhere(seed):
+    """Taken for a drift of its reads, it moved natives off the control 31 bases away."""
+    wide = {-2: 0.3, -1: 0.5, 0: 0.8, 1: 1.0, 2: 0.45, 3: 0.25}
+    sites = sites_of(pileup({SITE: (9.0, np.arange(25))}, seed, wide))
+    assert sites["position"][sites["is_peak"]].tolist() == [SITE]

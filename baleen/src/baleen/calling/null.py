@@ -14,8 +14,12 @@ PRIOR_READS = 10.0
 PRIOR_KMER_READS = 15.0
 """Reads that the contig's variance is worth beside the other positions of the same k-mer."""
 
-TREND_REACH, TREND_GAP, TREND_PRIOR = 40, 4, 8.0
+TREND_REACH, TREND_GAP, TREND_PRIOR = 40, 10, 8.0
 """The local trend of a read is taken over positions up to REACH away, farther than GAP."""
+
+TREND_CUT, TREND_SLOPE = 3.0, 0.515
+"""Tukey's biweight: what deviates more than the cut is no trend but a modification elsewhere, and
+must not be taken off here. The slope is the mean response to a small trend of N(0, 1) values."""
 
 CLIP = 4.0
 """Standardised values are clipped here: the tails of squeezed events carry nothing."""
@@ -98,9 +102,10 @@ def _shrink(variance: F32, robust: F32, n: np.ndarray, kmer: np.ndarray) -> np.n
 
 
 def _trend(z: np.ndarray, present: Bool) -> F32:
-    """Return the mean deviation of each read around each position, without the position's own."""
-    clipped = np.where(present, np.clip(z, -3, 3), 0).astype(np.float32)
-    total = _around(clipped, TREND_REACH) - _around(clipped, TREND_GAP)
+    """Return how far each read lies off around each position, without the position's own signal."""
+    inner = np.maximum(1 - (z / TREND_CUT) ** 2, 0)
+    counted = np.where(present, z * inner**2 / TREND_SLOPE, 0).astype(np.float32)
+    total = _around(counted, TREND_REACH) - _around(counted, TREND_GAP)
     count = _around(present.astype(np.float32), TREND_REACH)
     count -= _around(present.astype(np.float32), TREND_GAP)
     return (total / (count + np.float32(TREND_PRIOR))).astype(np.float32)
