@@ -1,15 +1,17 @@
 """Rows of event tables to levels per read and position."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from baleen.data import I64, U8, Bool, ReadLevels
 from baleen.errors import MismatchError
-from baleen.event_rows import EventRows, parse_rows
 from krill import PoreModel, Ragged, ReadBatch, ReadStatus
+
+if TYPE_CHECKING:  # its libraries take a tenth of a second to load, which runs on signal save
+    from baleen.event_rows import EventRows
 
 F64 = npt.NDArray[np.float64]
 
@@ -89,6 +91,8 @@ def read_levels(batch: EventBatch, reference: U8, model: PoreModel, chemistry: s
     column, or one of another model, the line is fitted to the levels: least squares with Huber's
     weights, k = 1.5 robust standard deviations. Either way the scaling of the table does not matter.
     """
+    from baleen.event_rows import parse_rows
+
     rows = parse_rows(batch.events.values.tobytes(), batch.columns)
     ends = np.flatnonzero(batch.events.values == ord("\n"))
     read = np.searchsorted(batch.events.offsets[1:], ends, side="right").astype(np.int32)
@@ -107,7 +111,7 @@ def read_levels(batch: EventBatch, reference: U8, model: PoreModel, chemistry: s
     return _scale(merged, len(batch), expected)
 
 
-def _check_kmers(batch: EventBatch, rows: EventRows, reference: U8) -> None:
+def _check_kmers(batch: EventBatch, rows: "EventRows", reference: U8) -> None:
     if rows.kmer is None:
         return
     differs = kmers_differ(rows.position, rows.kmer, reference)
@@ -143,7 +147,7 @@ class _Merged(NamedTuple):
     model_pa: F64
 
 
-def _merge(read: npt.NDArray[np.int32], position: I64, rows: EventRows, dwell: F64, used: Bool) -> _Merged:
+def _merge(read: npt.NDArray[np.int32], position: I64, rows: "EventRows", dwell: F64, used: Bool) -> _Merged:
     order = np.flatnonzero(used)[np.lexsort((position[used], read[used]))]
     read, position, weight = read[order], position[order], dwell[order]
     level, stdv = rows.level_pa[order], rows.stdv_pa[order]

@@ -7,18 +7,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from baleen.data import I64, U8
 from baleen.errors import InputError
-from baleen.event_rows import EventRows, RowError, missing_columns, parse_rows
 from baleen.files import complete_file
 from baleen.inputs.sample_reads import NO_FILE
 from baleen.inputs.samples import SampleFiles
 from baleen.inputs.selection import Rows
+
+if TYPE_CHECKING:  # its libraries take a tenth of a second to load, which runs on signal save
+    from baleen.event_rows import EventRows
 
 _GZIP_START = b"\x1f\x8b"
 _BLOCK_BYTES = 32 << 20
@@ -76,6 +78,8 @@ class EventTable:
             self.is_packed = self._raw.read(len(_GZIP_START)) == _GZIP_START
             self._raw.seek(0)
             self._text: BinaryIO = gzip.GzipFile(fileobj=self._raw) if self.is_packed else self._raw  # type: ignore[assignment]  # reads alike
+        from baleen.event_rows import missing_columns
+
         try:
             with self._damage():
                 self.header = self._text.readline()
@@ -140,6 +144,8 @@ class EventTable:
 
     def _block(self, text: bytes, offset: int, line: int, *, is_last: bool) -> tuple[EventRuns, int, int]:
         """Return the runs of a block, and its bytes and lines; the last run may go on, so it waits."""
+        from baleen.event_rows import RowError, parse_rows
+
         try:
             rows = parse_rows(text, self.columns)
         except RowError as error:
@@ -168,7 +174,7 @@ class EventTable:
         )
         return runs, int(bounds[n_whole]), n_lines
 
-    def _count_samples(self, rows: EventRows, n_rows: int) -> None:
+    def _count_samples(self, rows: "EventRows", n_rows: int) -> None:
         tells = np.isfinite(rows.samples[:n_rows]) & np.isfinite(rows.seconds[:n_rows])
         self.n_samples += float(rows.samples[:n_rows][tells].sum())
         self.n_seconds += float(rows.seconds[:n_rows][tells].sum())
