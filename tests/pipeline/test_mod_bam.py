@@ -52,12 +52,14 @@ def test_an_unknown_code_asks_for_its_base() -> None:
     assert modified_bases("G+12345") == {"G": "12345"}
 
 
-def write_sample(path: Path, records: list[tuple[str, str, int, str, str]]) -> Path:
-    with pysam.AlignmentFile(str(path), "wb", header=HEADER) as bam:
+def write_sample(
+    path: Path, records: list[tuple[str, str, int, str, str]], header: pysam.AlignmentHeader = HEADER
+) -> Path:
+    with pysam.AlignmentFile(str(path), "wb", header=header) as bam:
         for name, contig, start, cigar, sequence in records:
-            record = pysam.AlignedSegment(HEADER)
+            record = pysam.AlignedSegment(header)
             record.query_name, record.flag = name, 0
-            record.reference_id, record.reference_start = HEADER.get_tid(contig), start
+            record.reference_id, record.reference_start = header.get_tid(contig), start
             record.query_sequence, record.cigarstring, record.mapping_quality = sequence, cigar, 60
             record.set_tag("MM", "A+a?,0;")
             record.set_tag("mv", "kept")
@@ -102,3 +104,25 @@ def test_slices_merge_into_one_sorted_indexed_bam(tmp_path: Path) -> None:
     assert {i: q for calls in records[3].modified_bases.values() for i, q in calls} == {2: 64, 3: 192}
     pileup = pysam.mpileup("-M", "-Q", "0", str(tmp_path / "all.bam"))
     assert "[+" in pileup
+
+
+def test_contigs_of_a_slice_share_their_open_files(tmp_path: Path, monkeypatch) -> None:
+    """The BAM's contigs may stand in another order than the reference's."""
+    swapped = pysam.AlignmentHeader.from_references(["b", "a"], [50, 50])
+    reads = [("n2", "b", 0, "8M", "ACGTACGT"), ("n1", "a", 3, "8M", "ACGTACGT")]
+    native = SampleBam(write_sample(tmp_path / "native.bam", reads, swapped), 0, "native")
+    opened = []
+
+    def count(path: str, *arguments: object, **named: object) -> pysam.AlignmentFile:
+        opened.append(Path(path).name)
+        return original(path, *arguments, **named)
+
+    original = pysam.AlignmentFile
+    monkeypatch.setattr(pysam, "AlignmentFile", count)
+    call = ReadCall(np.array([4, 5], np.int32), np.array([0.25, 0.75], np.float32))
+    contigs = [("a", [native], {(0, "n1"): call}), ("b", [native], {(0, "n2"): call})]
+    assert write_mod_bam(tmp_path / "0.bam", HEADER, contigs, modified_bases(None)) == 2
+    assert opened.count("native.bam") == 1
+    with original(str(tmp_path / "0.bam")) as bam:
+        found = [(r.query_name, r.reference_name, r.reference_start, r.get_tag("RG")) for r in bam]
+    assert found == [("n1", "a", 3, "native"), ("n2", "b", 0, "native")]

@@ -3,7 +3,10 @@
 import array
 import heapq
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,12 +99,12 @@ def mod_tags(
     ml = array.array("B")
     for base, code in codes.items():
         of_base = called == ord(base)
-        if not of_base.any():
+        rank = np.cumsum(bases == ord(base))[query_position[of_base]].tolist()
+        if not rank:
             continue
-        rank = np.cumsum(bases == ord(base))[query_position[of_base]]
-        deltas = np.diff(rank, prepend=0) - 1
-        mm.append(f"{base}+{code}?," + ",".join(map(str, deltas)) + ";")
-        ml.extend(quantised[of_base].tolist())
+        deltas = [str(after - before - 1) for before, after in pairwise([0, *rank])]
+        mm.append(f"{base}+{code}?,{','.join(deltas)};")
+        ml.frombytes(quantised[of_base].tobytes())
     return "".join(mm), ml
 
 
@@ -149,28 +152,42 @@ def write_mod_bam(
         From `modified_bases`.
     """
     written = 0
-    with complete_file(path) as part, pysam.AlignmentFile(str(part), "wb", header=header) as out:
+    with ExitStack() as open_files:
+        part = open_files.enter_context(complete_file(path))
+        out = open_files.enter_context(pysam.AlignmentFile(str(part), "wb", header=header))
+
+        @cache
+        def opened(bam: SampleBam) -> pysam.AlignmentFile:
+            return open_files.enter_context(pysam.AlignmentFile(str(bam.path), "rb"))
+
         for contig, bams, calls in contigs:
-            streams = [_called_records(bam, contig, calls, header) for bam in bams]
+            groups = {bam.sample: bam.read_group for bam in bams}
+            streams = [_called_records(opened(bam).fetch(contig), bam, calls) for bam in bams]
             for _, sample, record in heapq.merge(*streams, key=lambda item: item[:2]):
-                annotate(record, calls[sample, str(record.query_name)], codes)
-                out.write(record)
+                moved = _moved(record, header.get_tid(contig), header)
+                moved.set_tag("RG", groups[sample])
+                annotate(moved, calls[sample, str(record.query_name)], codes)
+                out.write(moved)
                 written += 1
     return written
 
 
 def _called_records(
-    bam: SampleBam, contig: str, calls: Mapping[tuple[int, str], ReadCall], header: pysam.AlignmentHeader
+    records: Iterable[pysam.AlignedSegment], bam: SampleBam, called: Container[tuple[int, str]]
 ) -> Iterator[tuple[int, int, pysam.AlignedSegment]]:
-    """Yield the BAM's called records on the contig as ``(start, sample, record)``."""
-    with pysam.AlignmentFile(str(bam.path), "rb") as records:
-        for record in records.fetch(contig):
-            is_called = (bam.sample, str(record.query_name)) in calls
-            if not is_called or record.is_secondary or record.is_supplementary or record.is_reverse:
-                continue
-            moved = pysam.AlignedSegment.from_dict(record.to_dict(), header)
-            moved.set_tag("RG", bam.read_group)
-            yield moved.reference_start, bam.sample, moved
+    """Yield the called ones of a BAM's records on a contig as ``(start, sample, record)``."""
+    for record in records:
+        is_called = (bam.sample, str(record.query_name)) in called
+        if is_called and not (record.is_secondary or record.is_supplementary or record.is_reverse):
+            yield record.reference_start, bam.sample, record
+
+
+def _moved(record: pysam.AlignedSegment, contig: int, header: pysam.AlignmentHeader) -> pysam.AlignedSegment:
+    """Return the record under another header, where its contig has this number; rarely it must be rebuilt."""
+    if record.reference_id == contig and record.next_reference_id in {-1, contig}:
+        return record
+    rebuilt: pysam.AlignedSegment = pysam.AlignedSegment.from_dict(record.to_dict(), header)
+    return rebuilt
 
 
 def merged_header(
