@@ -1,5 +1,6 @@
 """The threads of a process: parts of a contig side by side, and what each stage of the work costs."""
 
+import os
 import threading
 import time
 from collections import deque
@@ -7,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple, Protocol, Self, TypeVar
 
 from krill import detached_seconds
@@ -26,7 +26,7 @@ class Each(Protocol):
 FILE_STAGES = frozenset({"reading", "writing", "read BAM", "merging"})
 """Stages that read or write files."""
 
-_SCHEDULER = Path("/proc/thread-self/schedstat")
+_SCHEDULER = "/proc/thread-self/schedstat"
 
 
 class Seconds(NamedTuple):
@@ -77,9 +77,13 @@ class _Moment(NamedTuple):
 def _ready_seconds() -> float:
     """Return how long the calling thread was ready to run and had no CPU; 0 where the system does not say."""
     try:
-        return int(_SCHEDULER.read_text().split()[1]) / 1e9
+        file = os.open(_SCHEDULER, os.O_RDONLY)  # a few microseconds; dozens of times per contig
     except OSError:
         return 0.0
+    try:
+        return int(os.read(file, 100).split()[1]) / 1e9
+    finally:
+        os.close(file)
 
 
 class Crew:
