@@ -13,8 +13,8 @@ from baleen.inputs import ContigTask, RunInputs, SampleFiles
 
 PLAN_NAME = ".plan.json"
 
-GROUP_WORK = 100_000
-"""Reads times contig length that a group is filled up to: about a second of work, worth its file."""
+GROUP_WORK = 25_000
+"""Reads times contig length that a group is filled up to: about two seconds of work, worth its files."""
 
 
 @dataclass(frozen=True)
