@@ -47,6 +47,19 @@ def sum_of_parts(item: int) -> int:
     return sum(Clock(crew_of(2)).each(square, range(item)))
 
 
+class Large:
+    """A function that says how often it was sent, and to which process."""
+
+    sent = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        Large.sent += 1
+        return {"number": Large.sent}
+
+    def __call__(self, item: int) -> tuple[int, int]:
+        return vars(self)["number"], item
+
+
 def outcomes(function: Callable[[Any], Any], items: Sequence[Any], layout: str) -> dict[Any, Any]:
     with LocalWorkers(plan_layout(layout, 0, len(items))) as workers:
         return dict(workers.run(function, items))
@@ -55,6 +68,14 @@ def outcomes(function: Callable[[Any], Any], items: Sequence[Any], layout: str) 
 @pytest.mark.parametrize("layout", ["0x1", "0x2", "1x2", "2x1"])
 def test_every_item_has_one_outcome(layout: str) -> None:
     assert outcomes(square, range(6), layout) == {i: i * i for i in range(6)}
+
+
+def test_a_function_is_sent_to_a_process_once() -> None:
+    first, second = Large(), Large()
+    with LocalWorkers(plan_layout("1x2", 0, 6)) as workers:
+        assert dict(workers.run(first, range(6))) == {i: (1, i) for i in range(6)}
+        assert dict(workers.run(second, range(6))) == {i: (2, i) for i in range(6)}
+        assert dict(workers.run(first, range(2))) == {i: (3, i) for i in range(2)}
 
 
 @pytest.mark.parametrize("layout", ["0x2", "1x2"])

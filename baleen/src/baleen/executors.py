@@ -251,16 +251,18 @@ class _Process:
         self.connection, theirs = context.Pipe()
         self.in_hand: dict[int, Any] = {}
         self._number = 0
+        self._function: Callable[[Any], Any] | None = None
         self._process = context.Process(target=_serve, args=(theirs, in_hand), daemon=True)
         self._process.start()
         theirs.close()  # so that the worker's end closes with the worker
 
     def give(self, function: Callable[[Any], Any], item: Any) -> None:
-        """Send an item."""
+        """Send an item, and the function where it is another than before: it may hold much."""
         self._number += 1
         self.in_hand[self._number] = item
         with suppress(OSError):  # it has died: `receive` says so
-            self.connection.send((self._number, function, item))
+            self.connection.send((self._number, None if function is self._function else function, item))
+        self._function = function
 
     def receive(self) -> tuple[Any, Any]:
         """Return an item and its outcome; raise the exception of the work, or `_DeathError`."""
@@ -304,9 +306,12 @@ def _serve(connection: Connection, in_hand: int) -> None:
             connection.send((number, outcome, error))
 
     drivers = ThreadPoolExecutor(in_hand, "items")
+    function: Any = None
     try:
         while True:
-            drivers.submit(work, *connection.recv())
+            number, another, item = connection.recv()
+            function = function if another is None else another
+            drivers.submit(work, number, function, item)
     except (EOFError, OSError):
         stop_crews()
         drivers.shutdown(cancel_futures=True)
