@@ -9,6 +9,7 @@ import pytest
 from baleen import calling
 from baleen.calling import HmmParameters
 from baleen.calling.events import benjamini_hochberg, finish_sites
+from baleen.calling.splits import EmpiricalRate, count_p_values
 from baleen.columns import SITE_COLUMNS
 from baleen.config import CallingConfig
 from baleen.data import ErrorPileup, ReadIndex, SignalPileup, SiteCalls
@@ -117,6 +118,58 @@ def test_p_values_are_uniform_where_nothing_differs():
     p = np.concatenate([one["pvalue"] for one in sites])
     assert np.mean(p < 0.05) == pytest.approx(0.05, abs=0.035)
     assert np.mean(p < 0.5) == pytest.approx(0.5, abs=0.12)
+
+
+def test_p_values_are_uniform_at_every_depth_of_a_run():
+    """One pool for all depths from 19 reads on gave .67 at 25 reads and .20 at 300."""
+    depths = [25] * 12 + [300] * 3
+    evidence = []
+    for seed, n in enumerate(depths):
+        pileup = dataclasses.replace(signal_pileup(n, n, modified=0, seed=seed), contig=f"contig{seed}")
+        evidence.append(calling.score_contig(pileup, None, None, CONFIG, 1))
+    _, sites = call(*evidence)
+    for depth in (25, 300):
+        p = np.concatenate([one["pvalue"] for one, n in zip(sites, depths, strict=True) if n == depth])
+        assert (p < 0.5).mean() == pytest.approx(0.5, abs=0.1), depth
+
+
+def test_split_controls_give_a_second_false_discovery_rate():
+    pileups = [
+        dataclasses.replace(signal_pileup(60, 60, modified=share, seed=seed), contig=f"contig{seed}")
+        for seed, share in enumerate((0, 0, 0, 1))
+    ]
+    evidence = [calling.score_contig(one, None, None, CONFIG, 1) for one in pileups]
+    model = calling.fit_run([calling.summarise(one) for one in evidence], CONFIG)
+    calls = [calling.call_contig(one, model, CONFIG) for one in evidence]
+    sites = calling.finish_sites([one.sites for one in calls], [one.split_p for one in calls])
+    columns = {name: np.concatenate([one[name] for one in sites]) for name in ("pvalue", "empirical_q")}
+    q = columns["empirical_q"][np.argsort(columns["pvalue"])]
+    assert np.all(np.diff(q) >= 0)
+    assert q[-1] == 1
+    site = int(np.flatnonzero(sites[3]["position"] == SITE)[0])
+    # as small as it can be: no split reached it, a handful of positions around the site did
+    assert sites[3]["empirical_q"][site] < 0.2
+    split_p = np.concatenate([one.split_p for one in calls])
+    assert len(split_p) == 2 * len(q)
+    assert np.nanmin(split_p) > 1e-5
+
+
+def test_without_controls_to_split_there_is_no_empirical_rate():
+    evidence = calling.score_contig(signal_pileup(30, 3), None, None, CONFIG, 1)
+    model = calling.fit_run([calling.summarise(evidence)], CONFIG)
+    calls = calling.call_contig(evidence, model, CONFIG)
+    (sites,) = calling.finish_sites([calls.sites], [calls.split_p])
+    assert np.isnan(sites["empirical_q"]).all()
+    assert not np.isnan(sites["padj"]).all()
+
+
+def test_the_empirical_rate_is_the_share_of_splits_over_the_share_of_the_run():
+    observed = count_p_values(np.array([1e-9, 1e-9, 1e-9, 0.01, 0.3, 0.8, 0.9, 0.95, 0.97, np.nan]))
+    split = count_p_values(np.array([0.02, 0.4, 0.5, 0.9]))
+    q = EmpiricalRate.of(observed, split)(np.array([1e-9, 0.01, 0.3, 0.97, np.nan]))
+    expected = [1 / 5 / (3 / 9), 1 / 5 / (4 / 9), 2 / 5 / (5 / 9), 1, np.nan]
+    expected[0] = min(expected[0], expected[1])
+    np.testing.assert_allclose(q, expected)
 
 
 def test_evidence_survives_a_file_without_pickle(tmp_path):

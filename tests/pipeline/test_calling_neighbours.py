@@ -141,3 +141,24 @@ def test_a_strong_event_makes_no_event_elsewhere(seed):
     wide = {-2: 0.3, -1: 0.5, 0: 0.8, 1: 1.0, 2: 0.45, 3: 0.25}
     sites = sites_of(pileup({SITE: (9.0, np.arange(25))}, seed, wide))
     assert sites["position"][sites["is_peak"]].tolist() == [SITE]
+
+
+def test_a_shoulder_needs_evidence_of_its_own():
+    """The event at SITE explains what its neighbour shows, unless the neighbour is modified as well."""
+    strong = {SITE: (9.0, np.arange(30))}
+    alone = sites_of(pileup(strong))
+    beside = at(alone, SITE + 3)
+    assert alone["own_statistic"][beside] < 5
+    both = sites_of(pileup({**strong, SITE + 3: (-9.0, np.arange(20))}))
+    assert both["own_statistic"][beside] > 5
+    assert alone["own_statistic"][at(alone, SITE)] == alone["level_statistic"][at(alone, SITE)]
+    peaks = both["position"][both["is_peak"]].tolist()
+    assert peaks == [SITE, SITE + 3]
+
+
+def test_a_position_that_an_event_explains_is_no_candidate():
+    sites = sites_of(pileup({SITE: (9.0, np.arange(30)), SITE + 3: (-9.0, np.arange(20))}))
+    assert calling.candidates(sites)[at(sites, SITE + 3)]
+    explained = sites["own_statistic"].copy()
+    explained[at(sites, SITE + 3)] = 4
+    assert not calling.candidates(sites.replace(own_statistic=explained))[at(sites, SITE + 3)]

@@ -27,6 +27,9 @@ SITE_COLUMNS: tuple[Column, ...] = (
     Column("pvalue", "float64", "", "of native and control reads being exchangeable, all channels fused"),
     Column("padj", "float64", "", "Benjamini-Hochberg over all tested positions of the run"),
     Column(
+        "empirical_q", "float64", "", "the same rate by the run's controls split in two; empty if too few"
+    ),
+    Column(
         "effect_size",
         "float32",
         "control sd",
@@ -53,6 +56,9 @@ SITE_COLUMNS: tuple[Column, ...] = (
     Column("signal_statistic", "float32", "", "ln evidence for differing shares of shifted reads, by signal"),
     Column("signal_z", "float32", "", "normal score of the signal test"),
     Column("level_statistic", "float32", "", "ln evidence by the level alone"),
+    Column(
+        "own_statistic", "float32", "", "ln evidence by the level that no event more than 2 away explains"
+    ),
     Column(
         "shape_statistic", "float32", "", "ln evidence by level and time-warping shape; empty if not used"
     ),

@@ -22,6 +22,7 @@ from baleen.error_pileup import error_pileup, keep_errors
 from baleen.errors import InputError, OutputError
 from baleen.event_levels import EventBatch, read_levels
 from baleen.inputs import ContigTask, ReadSource, read_basecaller_mods, read_contig, read_reference
+from baleen.outputs.merge import split_header
 from baleen.outputs.mod_bam import ReadCall, SampleBam, modified_bases, write_mod_bam
 from baleen.outputs.slices import Arrays, Slice, slice_path, write_slice
 from baleen.panel_files import placed_reads
@@ -259,6 +260,7 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
     """
     clock = Clock(crew_of(job.threads))
     evidence = Slice(slice_path(job.evidence_folder, group.index, EVIDENCE))
+    split_p = []
     tables, sample_tables, contrast_tables, mod_tables = {}, {}, {}, {}
     mod_reads = {}
     conditions = tuple(sample.condition for sample in job.source.samples)
@@ -269,6 +271,7 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
             scored = read_evidence(evidence, name, job.config.calling)
             calls = calling.call_contig(scored, model, job.config.calling, hmm)
             tables[name] = calls.sites.columns
+            split_p.append(calls.split_p)
             if job.has_sample_table:
                 sample_tables[name] = calling.call_samples(scored, calls, model, conditions)
             if job.conditions and not job.is_condition:
@@ -284,7 +287,7 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
             path = slice_path(job.folder, group.index, READS)
             write_mod_bam(path, pysam.AlignmentHeader.from_text(header), contigs, codes)
     with clock.stage("writing"):
-        write_slice(slice_path(job.folder, group.index, CALLS), tables, {})
+        write_slice(slice_path(job.folder, group.index, CALLS), tables, split_header(split_p))
         if job.has_sample_table:
             write_slice(slice_path(job.folder, group.index, SAMPLES), sample_tables, {})
         if job.config.output.basecaller_mods:

@@ -46,6 +46,7 @@ def _only(evidence: Evidence, candidates: npt.NDArray[np.int64]) -> Evidence:
         candidates=evidence.candidates[candidates],
         statistic=evidence.statistic[candidates],
         null_statistic=evidence.null_statistic[candidates],
+        split_statistic=evidence.split_statistic[candidates],
         sample_mean=evidence.sample_mean[channels],
         sample_precision=evidence.sample_precision[channels],
     )
@@ -53,7 +54,7 @@ def _only(evidence: Evidence, candidates: npt.NDArray[np.int64]) -> Evidence:
 
 def _without_signal(evidence: Evidence) -> Evidence:
     missing = np.full(len(evidence.position), np.nan, np.float32)
-    names = ("share", "share_low", "share_high", "shift_pa", "level_difference")
+    names = ("share", "share_low", "share_high", "shift_pa", "level_difference", "own_statistic")
     rows = np.repeat(np.arange(len(evidence.position)), np.diff(evidence.pair_offsets))
     said = evidence.is_called
     native = said & evidence.reads.is_native[evidence.read]
@@ -66,6 +67,7 @@ def _without_signal(evidence: Evidence) -> Evidence:
         statistic=evidence.statistic[:0],
         null_statistic=np.zeros((0, 0), np.float32),
         null_depth=np.zeros(0, np.int32),
+        split_statistic=evidence.split_statistic[:0],
         gain=np.full_like(evidence.gain, np.nan),
         p_signal=np.full(len(evidence.read), np.nan, np.float32),
         sample_mean=evidence.sample_mean[-1:],
@@ -87,6 +89,7 @@ def _without_errors(evidence: Evidence) -> Evidence:
         sample_mean=sample_mean,
         sample_precision=precision,
         is_called=np.zeros_like(evidence.is_called),
+        split_error_z=np.full_like(evidence.split_error_z, np.nan),
     )
     return _keep_pairs(_replaced(evidence, names, missing), ~np.isnan(evidence.p_signal))
 

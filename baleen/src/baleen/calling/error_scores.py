@@ -1,14 +1,16 @@
 """Score the basecall errors of one contig."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
-from baleen.calling.basecalls import MIN_READS, error_scores, error_test, tabulate
+from baleen.calling.basecalls import MIN_READS, ErrorTable, error_scores, error_test, tabulate
 from baleen.calling.channels import Frame
 from baleen.calling.read_errors import REACH, read_ratios
 from baleen.calling.replicates import SampleMeans, error_means
+from baleen.calling.splits import Split
 from baleen.config import CallingConfig
 from baleen.data import F32, I32, Bool, ErrorPileup
 
@@ -20,7 +22,8 @@ SUPPORT = 1.645
 class ErrorScores:
     """Error evidence on the ``p`` positions of a frame, ``r`` reads.
 
-    ``llr`` has shape ``(p, r)``, 0 where it says nothing; the other fields are as in ``Evidence``.
+    ``llr`` has shape ``(p, r)``, 0 where it says nothing; ``splits`` has an entry per split of the
+    controls, the scores of its rows; the other fields are as in ``Evidence``.
     """
 
     tested: Bool
@@ -33,6 +36,7 @@ class ErrorScores:
     llr: F32
     covered: Bool
     samples: SampleMeans | None = None
+    splits: tuple[F32, ...] = ()
 
     @classmethod
     def absent(cls, shape: tuple[int, int]) -> Self:
@@ -52,7 +56,9 @@ class ErrorScores:
         )
 
 
-def score_errors(pileup: ErrorPileup, frame: Frame, config: CallingConfig) -> ErrorScores:
+def score_errors(
+    pileup: ErrorPileup, frame: Frame, config: CallingConfig, splits: Sequence[Split] = ()
+) -> ErrorScores:
     """Return the error evidence of one contig; that of the reads where the site test found something."""
     table = tabulate(pileup, frame)
     is_native = pileup.reads.is_native
@@ -75,7 +81,14 @@ def score_errors(pileup: ErrorPileup, frame: Frame, config: CallingConfig) -> Er
         llr=llr,
         covered=covered,
         samples=error_means(error_scores(table), covered, pileup.reads),
+        splits=tuple(_split_scores(table, one) for one in splits),
     )
+
+
+def _split_scores(table: ErrorTable, split: Split) -> F32:
+    """Return the error test of a split's rows."""
+    halves = ErrorTable(table.errors[:, split.reads], table.quality[:, split.reads])
+    return error_test(halves, split.is_first).z[split.rows]
 
 
 def _supported(z: F32) -> Bool:

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from baleen.calling.neighbours import LEAST_EVIDENCE, SMEAR
+from baleen.calling.splits import EmpiricalRate, count_p_values, total_counts
 from baleen.data import Bool, SiteCalls
 
 SIGNIFICANT = 0.05
 """False discovery rate, of positions (``padj``) and of events (``is_peak``)."""
-
-SMEAR = 2
-"""An event absorbs candidates this many positions away: true sites are often 3 apart."""
 
 CANDIDATE_P = 0.05
 """Positions above it are never events."""
@@ -25,18 +24,28 @@ LEAST_POSTERIOR = 0.2
 """Below it a position is the shoulder of an event nearby."""
 
 
-def finish_sites(sites: Sequence[SiteCalls]) -> list[SiteCalls]:
-    """Adjust p-values over the run and mark the events; contigs in, contigs out, in order."""
+def finish_sites(
+    sites: Sequence[SiteCalls], split_p: Sequence[npt.NDArray[np.float64]] = ()
+) -> list[SiteCalls]:
+    """Adjust p-values over the run and mark the events; contigs in, contigs out, in order.
+
+    ``split_p`` are the p-values of split controls, for ``empirical_q``.
+    """
     p = np.concatenate([np.zeros(0), *(one["pvalue"] for one in sites)])
     adjusted = benjamini_hochberg(p)
     candidate_p = np.concatenate([np.zeros(0), *(one["pvalue"][candidates(one)] for one in sites)])
     limit = event_limit(candidate_p, int(np.sum(~np.isnan(p))))
     ends = np.cumsum([len(one) for one in sites])
     parts = np.split(adjusted, ends[:-1]) if len(sites) else []
-    return [finish_contig(one, padj, limit) for one, padj in zip(sites, parts, strict=True)]
+    rate = EmpiricalRate.of(count_p_values(p), total_counts(map(count_p_values, split_p)))
+    return [
+        finish_contig(one, padj, rate(one["pvalue"]), limit) for one, padj in zip(sites, parts, strict=True)
+    ]
 
 
-def finish_contig(sites: SiteCalls, padj: npt.NDArray[np.float64], limit: float) -> SiteCalls:
+def finish_contig(
+    sites: SiteCalls, padj: npt.NDArray[np.float64], empirical_q: npt.NDArray[np.float64], limit: float
+) -> SiteCalls:
     """Add to a contig's sites what the whole run decides.
 
     Parameters
@@ -45,12 +54,14 @@ def finish_contig(sites: SiteCalls, padj: npt.NDArray[np.float64], limit: float)
         Sites of one contig.
     padj
         Adjusted p-values, float64, one per site.
+    empirical_q
+        Its q-values by the run's split controls, likewise.
     limit
         Largest p-value of an event, from `event_limit`.
     """
     is_significant = np.nan_to_num(padj, nan=1.0) < SIGNIFICANT
     is_event = candidates(sites) & (np.nan_to_num(sites["pvalue"], nan=1.0) <= limit)
-    return sites.replace(padj=padj, is_peak=is_event & is_significant)
+    return sites.replace(padj=padj, empirical_q=empirical_q, is_peak=is_event & is_significant)
 
 
 def benjamini_hochberg(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -85,10 +96,16 @@ def event_limit(candidate_p: npt.NDArray[np.float64], n_tested: int) -> float:
 
 
 def candidates(sites: SiteCalls) -> Bool:
-    """Mark one position per possible event: the best score first, its neighbours are absorbed."""
+    """Mark one position per possible event: the best score first, its neighbours are absorbed.
+
+    An event absorbs what lies up to `SMEAR` away: true sites are often 3 apart. Beyond, evidence of
+    the level that another event explains is that event's shoulder.
+    """
     position, is_candidate = sites["position"], np.zeros(len(sites), np.bool_)
     p = np.nan_to_num(sites["pvalue"], nan=1.0)
-    possible = np.flatnonzero((p < CANDIDATE_P) & (sites["position_posterior"] >= LEAST_POSTERIOR))
+    is_shoulder = (sites["level_statistic"] >= LEAST_EVIDENCE) & (sites["own_statistic"] < LEAST_EVIDENCE)
+    is_placed = sites["position_posterior"] >= LEAST_POSTERIOR
+    possible = np.flatnonzero((p < CANDIDATE_P) & is_placed & ~is_shoulder)
     order = possible[np.argsort(-sites["score"][possible], kind="stable")]
     free = np.ones(len(sites), np.bool_)
     for i in order:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from baleen.data import F32, I32, I64, U8, Bool, ReadIndex, check
 
-VERSION = 5
+VERSION = 6
 """Changes when the arrays change, so that saved slices of another version are refused."""
 
 N_PLACES = 7
@@ -42,6 +42,9 @@ class Evidence:
     shift_pa, level_difference
         Shift of a modified read at the footprint's peak, picoampere; mean native minus mean
         control level in control standard deviations; float32, shape ``(p,)``.
+    own_statistic
+        ln evidence of the level, what events more than 2 positions away explain taken off, float32,
+        shape ``(p,)``; NaN = not tested.
     gain
         ln likelihood gained by a plain mixture 3 positions before to 3 positions after, what other
         events explain taken off: comparable between neighbours, float32, shape ``(p, 7)``; -inf =
@@ -62,6 +65,8 @@ class Evidence:
     sample_mean, sample_precision
         Mean of each sample's reads and 1 / its variance by the reads alone, float32, shape
         ``(c + 1, samples, p)``: shifts by each candidate, error scores last; precision 0 = absent.
+    split_position, split_depth, split_statistic, split_error_z
+        Tests of one half of the controls against the other: as in ``SplitScores``.
     reads
         The reads.
     """
@@ -80,6 +85,7 @@ class Evidence:
     share_high: F32
     shift_pa: F32
     level_difference: F32
+    own_statistic: F32
     gain: F32
     error_z: F32
     error_native: F32
@@ -92,11 +98,15 @@ class Evidence:
     is_called: Bool
     sample_mean: F32
     sample_precision: F32
+    split_position: I32
+    split_depth: I32
+    split_statistic: F32
+    split_error_z: F32
     reads: ReadIndex
 
     _PER_POSITION = (
         "share", "share_low", "share_high", "shift_pa", "level_difference",
-        "error_z", "error_native", "error_control", "error_share",
+        "own_statistic", "error_z", "error_native", "error_control", "error_share",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -112,6 +122,11 @@ class Evidence:
         of_samples = (len(self.statistic) + 1, len(self.reads.sample_names), p)
         check("sample_mean", self.sample_mean, np.float32, of_samples)
         check("sample_precision", self.sample_precision, np.float32, of_samples)
+        tests = (len(self.split_position),)
+        check("split_position", self.split_position, np.int32, tests)
+        check("split_depth", self.split_depth, np.int32, tests)
+        check("split_statistic", self.split_statistic, np.float32, (len(self.statistic), *tests))
+        check("split_error_z", self.split_error_z, np.float32, tests)
         check("pair_offsets", self.pair_offsets, np.int64, (p + 1,))
         for name in ("p_signal", "error_llr"):
             check(name, getattr(self, name), np.float32, (w,))

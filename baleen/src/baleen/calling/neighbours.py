@@ -27,6 +27,9 @@ what the first one explains is taken off."""
 MAX_EVENTS_FOUND = 5
 """Further events that are looked for in one group."""
 
+SMEAR = 2
+"""A row this near to an event may be where it sits; farther off it needs evidence of its own."""
+
 SHARPNESS = 0.5
 """Exponent of the gains in the posterior over positions: reads' levels are not quite as independent
 as the likelihood takes them to be. Measured on simulated sites: half of it is calibrated."""
@@ -47,10 +50,12 @@ class Untangled(NamedTuple):
     """Evidence of the tested rows, neighbours considered, and gains at `PLACES` around every row.
 
     A row's gains are those of its event: -inf where another event sits, NaN where not tested.
+    ``own`` is a tested row's ln evidence without what events more than `SMEAR` away explain.
     """
 
     evidence: MixtureEvidence
     gain: F32
+    own: F32
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,8 @@ def untangle(
     contig = _Contig(level, shifts, footprint, is_native, tested)
     gain = np.full(p, np.nan, np.float32)
     gain[scored.rows] = scored.gain
-    out = Untangled(_copy(scored.evidence), _places(gain, np.arange(p)))
+    own = scored.evidence.log_ratio.astype(np.float32)
+    out = Untangled(_copy(scored.evidence), _places(gain, np.arange(p)), own)
     for group in _groups(scored, gain):
         events = _find(contig, group)
         for event, mine in _neighbours(contig, events):
@@ -224,11 +230,14 @@ def _consider(
         gain[[other.row for other in others]] = -np.inf
         out.gain[rows] = _places(gain, rows)
         instead = contig.evidence(rows, others, details=True)
+        out.own[at] = instead.log_ratio
         for name in _MIXED:
             getattr(out.evidence, name)[at] = getattr(instead, name)
     beside = rows != event.row
     rows, at = rows[beside], at[beside]
     further = contig.evidence(rows, [event, *others], details=True)
+    is_apart = np.abs(rows - event.row) > SMEAR
+    out.own[at[is_apart]] = further.log_ratio[is_apart]
     place = place_posterior(out.gain[rows])
     odds = FURTHER_SHARE * np.exp(np.minimum(further.log_ratio, 50)) * (1 - place)
     instead_share = (place / np.maximum(place + odds, 1e-300))[:, None].astype(np.float32)

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from baleen.calling.counts import Axis, Counts
 from baleen.data import I64
 
-DEPTH_EDGES = (4, 6, 9, 13, 19)
-"""Null values are pooled between positions whose smaller number of reads lies between these."""
+DEPTH_EDGES = (4, 6, 9, 13, 19, 28, 40, 60, 90, 135, 200, 300, 450, 700, 1000)
+"""Null values are pooled between positions whose smaller number of reads lies between these: with
+more reads the evidence for nothing falls."""
 
 MIN_NULL_VALUES = 300
 """Depth bins with fewer values are joined with the next deeper one."""

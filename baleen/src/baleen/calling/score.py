@@ -1,6 +1,8 @@
 """Score one contig: the evidence of signal and basecalls, position by position, read by read."""
 
 import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from baleen.calling.error_scores import ErrorScores, score_errors
 from baleen.calling.evidence import Evidence, kmers, pairs
 from baleen.calling.replicates import SampleMeans
 from baleen.calling.signal import SignalScores, score_signal
+from baleen.calling.splits import Dealt, Split, SplitScores, split_controls
 from baleen.config import CallingConfig
 from baleen.crew import Each
 from baleen.data import F32, Distances, ErrorPileup, SignalPileup
@@ -60,9 +63,20 @@ def score_contig(
     frame = Frame.around(*(part.position for part in (pileup, errors) if part is not None))
     _check_size(frame, len(source.reads))
     rng = np.random.default_rng([seed, zlib.crc32(source.contig.encode())])
-    signal = score_signal(pileup, distances, frame, config, rng, each) if pileup is not None else None
-    called = score_errors(errors, frame, config) if errors is not None else None
-    return _join(source, frame, signal, called)
+    deals = np.random.default_rng([seed, zlib.crc32(source.contig.encode()), _SPLITS])
+    splits = split_controls(source.reads.is_native, frame.n_positions, deals)
+    signal = called = None
+    if pileup is not None:
+        *relabellings, thinned = rng.spawn(config.permutations + 1)
+        dealt = Dealt(tuple(relabellings), thinned, splits)
+        signal = score_signal(pileup, distances, frame, config, dealt, each)
+    if errors is not None:
+        called = score_errors(errors, frame, config, splits)
+    return _join(source, frame, signal, called, splits)
+
+
+_SPLITS = 1
+"""The stream of random numbers that controls are dealt from."""
 
 
 def _check_size(frame: Frame, n_reads: int) -> None:
@@ -77,9 +91,11 @@ def _join(
     frame: Frame,
     signal: SignalScores | None,
     called: ErrorScores | None,
+    splits: Sequence[Split],
 ) -> Evidence:
     """Keep the positions that any read covers, and the pairs where a tested channel has a say."""
     shape = (frame.n_positions, len(source.reads))
+    split = _join_splits(frame, signal, called, splits)
     samples = _sample_means(signal, called, (len(source.reads.sample_names), frame.n_positions))
     signal = signal or SignalScores.absent(shape)
     called = called or ErrorScores.absent(shape)
@@ -111,6 +127,7 @@ def _join(
         share_high=of(signal.share_high),
         shift_pa=of(signal.shift_pa),
         level_difference=of(signal.level_difference),
+        own_statistic=of(signal.own_statistic),
         gain=of(signal.gain),
         error_z=of(called.z),
         error_native=of(called.native),
@@ -123,8 +140,27 @@ def _join(
         is_called=is_called[at],
         sample_mean=samples.mean[:, :, rows],
         sample_precision=samples.precision[:, :, rows],
+        split_position=split.position,
+        split_depth=split.depth,
+        split_statistic=split.statistic,
+        split_error_z=split.error_z,
         reads=source.reads,
     )
+
+
+def _join_splits(
+    frame: Frame, signal: SignalScores | None, called: ErrorScores | None, splits: Sequence[Split]
+) -> SplitScores:
+    """Put the tests of the splits one after the other."""
+    n_candidates = len(signal.candidates) if signal else 0
+    parts = [SplitScores.untested(np.zeros(0, np.int32), n_candidates)]
+    for number, split in enumerate(splits):
+        part = SplitScores.untested(frame.position[split.rows], n_candidates)
+        if signal:
+            statistic, depth = signal.splits[number]
+            part = replace(part, statistic=statistic, depth=depth)
+        parts.append(replace(part, error_z=called.splits[number]) if called else part)
+    return SplitScores.joined(parts)
 
 
 def _sample_means(

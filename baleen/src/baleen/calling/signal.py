@@ -10,6 +10,7 @@ import numpy.typing as npt
 from baleen.calling import channels, footprint, mixture, neighbours, null
 from baleen.calling.channels import Frame, Table
 from baleen.calling.replicates import SampleMeans, shift_means
+from baleen.calling.splits import Dealt, Split
 from baleen.config import CallingConfig
 from baleen.crew import Each
 from baleen.data import F32, I32, Bool, Distances, SignalPileup
@@ -27,7 +28,8 @@ class SignalScores:
     """Signal evidence on the ``p`` positions of a frame, ``r`` reads.
 
     Rows that are not ``tested`` hold NaN, as does ``p_mod`` (shape ``(p, r)``) where a read has
-    no signal. ``samples`` has an entry per statistic. The other fields are as in ``Evidence``.
+    no signal. ``samples`` has an entry per statistic, ``splits`` one per split of the controls:
+    statistics and smaller depths of its rows. The other fields are as in ``Evidence``.
     """
 
     tested: Bool
@@ -41,10 +43,12 @@ class SignalScores:
     share_high: F32
     shift_pa: F32
     level_difference: F32
+    own_statistic: F32
     gain: F32
     p_mod: F32
     samples: tuple[SampleMeans, ...] = ()
     candidates: tuple[str, ...] = ()
+    splits: tuple[tuple[F32, I32], ...] = ()
 
     @classmethod
     def absent(cls, shape: tuple[int, int]) -> Self:
@@ -63,6 +67,7 @@ class SignalScores:
             share_high=missing,
             shift_pa=missing,
             level_difference=missing,
+            own_statistic=missing,
             gain=np.full((shape[0], len(neighbours.PLACES)), np.nan, np.float32),
             p_mod=np.full(shape, np.nan, np.float32),
         )
@@ -73,7 +78,7 @@ def score_signal(
     distances: Distances | None,
     frame: Frame,
     config: CallingConfig,
-    rng: np.random.Generator,
+    dealt: Dealt,
     each: Each = map,
 ) -> SignalScores:
     """Return the signal evidence of one contig.
@@ -97,7 +102,11 @@ def score_signal(
     is_native = pileup.reads.is_native
     most = MAX_NULL_VALUES // config.permutations
     null_values = partial(_null_values, tables, kmer, is_native, most)
-    nulls = each(null_values, rng.spawn(config.permutations))
+    nulls = each(null_values, dealt.relabellings)
+    thinned = each(
+        partial(_null_values, *_thinned(tables, kmer, is_native, dealt.thinned), most), [dealt.thinned]
+    )
+    split_values = each(partial(_split_values, tables, kmer), dealt.splits)
     level, *others = (null.standardise(table, ~is_native, kmer) for table in tables)
     shifts = _shifts(level, level, is_native)
     rows, _ = _tested_rows(shifts, is_native)
@@ -109,9 +118,9 @@ def score_signal(
     untangled = neighbours.untangle(
         level, shifts, footprint.DEFAULT, is_native, neighbours.Scored(rows, observed, gain)
     )
-    scores = _Scores(rows, untangled, statistic, list(nulls), samples)
+    scores = _Scores(rows, untangled, statistic, [*nulls, *thinned], samples)
     signal = _assemble(shifts, _difference(level, is_native), is_native, scores)
-    return replace(signal, candidates=tuple(names))
+    return replace(signal, candidates=tuple(names), splits=tuple(split_values))
 
 
 class _Scores(NamedTuple):
@@ -147,13 +156,45 @@ def _null_values(
     placed = np.flatnonzero((tables[0].weight > 0).any(axis=0))
     labels = is_native.copy()
     labels[placed] = rng.permutation(is_native[placed])
-    standard = [null.standardise(table, ~labels, kmer) for table in tables]
-    shifts = [_shifts(one, standard[0], labels) for one in standard]
+    shifts = _relabelled(tables, kmer, labels)
     rows, depth = _tested_rows(shifts[0], labels)
     n = min(len(rows), most)
     chosen = np.sort(rng.choice(len(rows), n, replace=False)) if n < len(rows) else np.arange(n)
     statistics = np.stack([_statistic(one, labels, rows[chosen]) for one in shifts])
     return statistics.astype(np.float32), depth[chosen]
+
+
+def _thinned(
+    tables: list[Table], kmer: npt.NDArray[np.int64], is_native: Bool, rng: np.random.Generator
+) -> tuple[list[Table], npt.NDArray[np.int64], Bool]:
+    """Return what relabelling takes, of a random half of the reads of either label."""
+    half = [rng.permutation(np.flatnonzero(label))[: label.sum() // 2] for label in (is_native, ~is_native)]
+    reads = np.sort(np.concatenate(half))
+    return _of_reads(tables, reads), kmer, is_native[reads]
+
+
+def _of_reads(tables: list[Table], reads: npt.NDArray[np.int64]) -> list[Table]:
+    return [Table(one.value[:, reads], one.weight[:, reads]) for one in tables]
+
+
+def _relabelled(tables: list[Table], kmer: npt.NDArray[np.int64], labels: Bool) -> list[footprint.Shifts]:
+    """Run everything that precedes the evidence again, the control-based null included."""
+    standard = [null.standardise(table, ~labels, kmer) for table in tables]
+    return [_shifts(one, standard[0], labels) for one in standard]
+
+
+def _split_values(tables: list[Table], kmer: npt.NDArray[np.int64], split: Split) -> tuple[F32, I32]:
+    """Return statistics and smaller depths of a split's rows; NaN where either half has too few reads."""
+    shifts = _relabelled(_of_reads(tables, split.reads), kmer, split.is_first)
+    tested, smaller = _tested_rows(shifts[0], split.is_first)
+    depth = np.zeros(len(kmer), np.int32)
+    depth[tested] = smaller
+    depth = depth[split.rows]
+    found = depth >= MIN_READS
+    statistics = np.full((len(tables), len(split.rows)), np.nan, np.float32)
+    for values, one in zip(statistics, shifts, strict=True):
+        values[found] = _statistic(one, split.is_first, split.rows[found])
+    return statistics, depth
 
 
 def _difference(standard: null.Standardised, is_native: Bool) -> F32:
@@ -204,6 +245,7 @@ def _assemble(shifts: footprint.Shifts, difference: F32, is_native: Bool, scores
         share_high=spread(high),
         shift_pa=spread(mixture.shift_mean(observed.shift)),
         level_difference=spread(difference[rows]),
+        own_statistic=spread(scores.observed.own),
         gain=scores.observed.gain,
         p_mod=members,
         samples=scores.samples,

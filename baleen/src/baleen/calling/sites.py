@@ -9,29 +9,24 @@ from scipy import special
 from baleen.calling import basecalls, pooled
 from baleen.calling.evidence import Evidence
 from baleen.calling.hmm import DEFAULT_HMM, HmmParameters
-from baleen.calling.model import RunModel, score_errors, score_signal
-from baleen.calling.neighbours import PLACES, SHARPNESS
+from baleen.calling.model import ErrorScale, RunModel, score_errors, score_signal
+from baleen.calling.neighbours import PLACES, SHARPNESS, SMEAR
 from baleen.calling.replicates import channel_inflation, moderate_errors
 from baleen.calling.shares import PairRatios, pair_ratios, read_probabilities, site_shares
 from baleen.calling.summary import N_HALVES, half, smaller_depth, statistic_of
 from baleen.config import CallingConfig
-from baleen.data import F32, I32, Bool, ReadCalls, SiteCalls
-
-SIGNIFICANT = 0.05
-"""padj below which a position belongs to an event."""
+from baleen.data import F32, I32, I64, Bool, ReadCalls, SiteCalls
 
 MIN_SHARE = 0.005
 """Least share of positions near events that read probabilities reckon with."""
 
-SMEAR = 2
-"""Positions this near to an event share its probability and are absorbed by its peak."""
-
 
 class ContigCalls(NamedTuple):
-    """Calls of one contig."""
+    """Calls of one contig, and p-values of its controls split in two, float64; NaN = not tested."""
 
     reads: ReadCalls
     sites: SiteCalls
+    split_p: npt.NDArray[np.float64]
 
 
 class _Test(NamedTuple):
@@ -85,6 +80,7 @@ def call_contig(
             "ci_high": known(high),
             "pvalue": test.p,
             "padj": none,
+            "empirical_q": none,
             "effect_size": known(evidence.level_difference),
             "n_native": evidence.n_native,
             "n_ivt": evidence.n_control,
@@ -97,6 +93,7 @@ def call_contig(
             "signal_statistic": statistic_of(evidence, model.candidate).astype(np.float32),
             "signal_z": test.signal_z.astype(np.float32),
             "level_statistic": by_channel(evidence, "level"),
+            "own_statistic": evidence.own_statistic,
             "shape_statistic": by_channel(evidence, "level+shape"),
             "dwell_statistic": by_channel(evidence, "level+dwell"),
             "shift_pa": np.where(has_signal, evidence.shift_pa, np.nan).astype(np.float32),
@@ -114,7 +111,7 @@ def call_contig(
         error_llr=evidence.error_llr,
         reads=evidence.reads,
     )
-    return ContigCalls(reads, sites)
+    return ContigCalls(reads, sites, _test_splits(evidence, model, config))
 
 
 def pair_evidence(
@@ -135,13 +132,7 @@ def _test(evidence: Evidence, model: RunModel, config: CallingConfig) -> _Test:
     statistic = np.where(statistic > 0, statistic / inflation.factor, statistic)
     error_z = score_errors(model.error_scale, evidence.error_z, config)
     z = np.column_stack([signal_z, error_z])
-    z[:, ~np.array(model.used)] = np.nan
-    p, fused = np.full(len(z), np.nan), np.full(len(z), np.nan)
-    halves = half(evidence.contig, evidence.position)
-    for this in range(N_HALVES):
-        rows, one = halves == this, model.fusions[this]
-        p[rows] = one.p_value(z[rows])
-        fused[rows] = one.statistic(z[rows])
+    p, fused = _fuse(z, half(evidence.contig, evidence.position), model)
     # not a test: all of the run may speak, and the signal's evidence is a Bayes factor as it is
     log_factor = np.nan_to_num(np.where(model.used[0], statistic, np.nan))
     log_factor += model.everything.channels[1].log_bayes_factor(z[:, 1])
@@ -152,6 +143,33 @@ def _test(evidence: Evidence, model: RunModel, config: CallingConfig) -> _Test:
     elif model.used == (False, True):
         fused = error_z.copy()
     return _Test(signal_z, error_z, np.where(np.isnan(p), np.nan, fused), p, probability)
+
+
+def _fuse(
+    z: npt.NDArray[np.float64], halves: I64, model: RunModel
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return p-values and fused statistics of normal scores; channels not in use become NaN."""
+    z[:, ~np.array(model.used)] = np.nan
+    p, fused = np.full(len(z), np.nan), np.full(len(z), np.nan)
+    for this in range(N_HALVES):
+        rows, one = halves == this, model.fusions[this]
+        p[rows] = one.p_value(z[rows])
+        fused[rows] = one.statistic(z[rows])
+    return p, fused
+
+
+def _test_splits(evidence: Evidence, model: RunModel, config: CallingConfig) -> npt.NDArray[np.float64]:
+    """Return the p-values of one half of the controls against the other.
+
+    Both halves are of one library: what lies between libraries is not taken off their error scores.
+    """
+    has_signal = model.candidate < len(evidence.split_statistic)
+    missing = np.full(len(evidence.split_position), np.nan)
+    statistic = evidence.split_statistic[model.candidate].astype(np.float64) if has_signal else missing
+    signal_z = score_signal(model.pools, statistic, pooled.depth_bin(evidence.split_depth))
+    error_z = score_errors(ErrorScale(), evidence.split_error_z, config)
+    p, _ = _fuse(np.column_stack([signal_z, error_z]), half(evidence.contig, evidence.split_position), model)
+    return p
 
 
 def by_channel(evidence: Evidence, name: str) -> F32:

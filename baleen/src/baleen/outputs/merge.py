@@ -2,6 +2,7 @@
 
 import array
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from baleen.calling import SIGNIFICANT, candidates, event_limit, finish_contig
+from baleen.calling.counts import Counts
+from baleen.calling.splits import LOG_P, EmpiricalRate, count_p_values, total_counts
 from baleen.columns import CONTRAST_COLUMNS, SITE_COLUMNS, Column
 from baleen.data import SiteCalls
 from baleen.outputs.adjusting import Adjustment
 from baleen.outputs.site_table import write_site_table
-from baleen.outputs.slices import slice_tables
+from baleen.outputs.slices import Slice, slice_tables
 
 
 class SiteCounts(NamedTuple):
@@ -37,20 +40,25 @@ def merge_sites(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> 
         Facts that hold for the whole table.
     """
     candidate_p = array.array("d")
+    observed = total_counts([])
 
     def p_values() -> Iterator[npt.NDArray[np.float64]]:
+        nonlocal observed
         for sites in _sites(slices):
             candidate_p.frombytes(sites["pvalue"][candidates(sites)].tobytes())
+            observed = total_counts([observed, count_p_values(sites["pvalue"])])
             yield sites["pvalue"]
 
     adjust = Adjustment.over(p_values(), path.parent)
     limit = event_limit(np.array(candidate_p), adjust.n_tested)
+    rate = EmpiricalRate.of(observed, total_counts(map(_split_counts, slices)))
     n_significant = n_peaks = 0
 
     def finished() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
         nonlocal n_significant, n_peaks
         for sites in _sites(slices):
-            complete = finish_contig(sites, adjust(sites["pvalue"]), limit)
+            p = sites["pvalue"]
+            complete = finish_contig(sites, adjust(p), rate(p), limit)
             n_significant += int(np.sum(complete["padj"] < SIGNIFICANT))
             n_peaks += int(complete["is_peak"].sum())
             yield complete.columns
@@ -81,6 +89,18 @@ def merge_contrasts(path: Path, slices: Sequence[Path], comments: Sequence[str])
 
     write_site_table(path, [column.name for column in CONTRAST_COLUMNS], contigs(), comments)
     return n_significant
+
+
+def split_header(split_p: Sequence[npt.NDArray[np.float64]]) -> dict[str, Any]:
+    """Return what a slice of calls says of the split controls of its contigs."""
+    counts = total_counts(map(count_p_values, split_p))
+    return {"split_bin": counts.code.tolist(), "split_count": counts.count.tolist()}
+
+
+def _split_counts(path: Path) -> Counts:
+    with closing(Slice(path)) as piece:
+        code, count = (np.array(piece.meta[name], np.int64) for name in ("split_bin", "split_count"))
+    return Counts(code, count, (LOG_P.n_bins,))
 
 
 def _sites(slices: Sequence[Path]) -> Iterator[SiteCalls]:
