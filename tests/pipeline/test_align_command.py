@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from baleen.commands.align import command as align
 from baleen.commands.fastq import command as fastq
 from baleen.errors import BaleenError, InputError, OutputError, UsageError
+from baleen.scaling.made_inputs import make_short_reads
 
 
 @pytest.fixture
@@ -82,7 +84,10 @@ def test_a_missing_engine_names_its_package(
         run(align, *files, "-o", tmp_path / "out.bam", "--engine", "hisat2")
 
 
-def test_ctrl_c_ends_an_alignment_and_leaves_nothing(files: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_alignment_that_is_told_to_end_leaves_nothing(
+    files: tuple[Path, Path], tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     reads, reference = files
     out, pipe = tmp_path / "out", tmp_path / "pipe"
     out.mkdir()
@@ -101,8 +106,25 @@ def test_ctrl_c_ends_an_alignment_and_leaves_nothing(files: tuple[Path, Path], t
     while not list(out.glob("out.bam.run*")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)
     assert list(out.glob("out.bam.run*"))
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    process.send_signal(number)
+    assert process.wait(timeout=60) == code
+    assert not list(out.iterdir())
+
+
+@pytest.mark.skipif(shutil.which("bowtie2") is None, reason="bowtie2 is not installed")
+@pytest.mark.parametrize("split", ["dynamic", "static"])
+def test_sigterm_ends_other_engines_too(tmp_path: Path, split: str) -> None:
+    reads, genome = make_short_reads(tmp_path, 200_000, 10_000)
+    out = tmp_path / "out"
+    out.mkdir()
+    words = ["align", reads, genome, "-o", out / "out.bam", "--engine", "bowtie2", "--split", split]
+    command = [sys.executable, "-m", "baleen", *map(str, words), "--procs", "1", "--threads", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not list(out.glob("baleen-align-*/0.log")) and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
     assert not list(out.iterdir())
 
 

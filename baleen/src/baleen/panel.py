@@ -29,8 +29,9 @@ from baleen.manifest import file_digest
 from baleen.outputs.slices import Arrays, slice_path, write_slice
 from baleen.panel_files import MANIFEST_NAME, PLACED, panel_settings, table_arrays, write_manifest
 from baleen.pileup import join_placed
-from baleen.pipeline import ended_by_signals, resolve_device
+from baleen.pipeline import resolve_device
 from baleen.plan import Group, Plan
+from baleen.termination import ended_by_signals
 from baleen.worker import GroupOutcome, Job, PlacedBatch, place
 
 

@@ -1,14 +1,10 @@
 """The whole run: open the inputs, score contigs in workers, fit, call, merge."""
 
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import krill
@@ -23,7 +19,7 @@ from baleen.aligned_samples import (
 from baleen.cluster import open_workers
 from baleen.config import CallingConfig, Config, RunConfig
 from baleen.console import LOG
-from baleen.errors import InputError, Terminated, UsageError
+from baleen.errors import InputError, UsageError
 from baleen.estimate import estimate
 from baleen.executors import Workers, plan_layout
 from baleen.finish import RunSummary, finish, run_groups
@@ -39,6 +35,7 @@ from baleen.outputs.slices import Slice, slice_path
 from baleen.panel_files import check_chemistry, panel_samples
 from baleen.plan import PLAN_NAME, Group, Plan, shard_groups
 from baleen.scorers import load_scorers
+from baleen.termination import ended_by_signals
 from baleen.worker import EVIDENCE, Job, read_hmm, score_group
 
 FOLDER_NAME = "per_contig"
@@ -331,20 +328,3 @@ def _is_scored(folder: Path, group: Group) -> bool:
     evidence = Slice(path)
     evidence.close()
     return not evidence.meta["failed"]
-
-
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM end the run as Ctrl-C does: workers stop, finished slices stay."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -228,6 +228,9 @@ fn collect_records(mut stdout: impl BufRead, sink: &Sink<Sorter>, worker: usize)
     let mut turn = Turn { worker, ..Turn::default() };
     let mut order = 0;
     while reader.read_record(&mut record).map_err(|error| damaged(error.to_string()))? > 0 {
+        if krill_reads::interrupt::is_asked() {
+            return Err(Error::Stopped);
+        }
         let flags = record.flags().map_err(|error| damaged(error.to_string()))?;
         if !flags.is_secondary() && !flags.is_supplementary() {
             collected.reads += 1;

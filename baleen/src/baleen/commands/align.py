@@ -76,6 +76,7 @@ def command(**given: Any) -> None:
     from baleen.console import LOG, start_logging
     from baleen.engines import AlignRequest, ProcessPlan, align_reads, pump_settings
     from baleen.errors import OutputError, UsageError
+    from baleen.termination import ended_by_signals
     from krill.map import AlignOptions
 
     start_logging()
@@ -108,7 +109,8 @@ def command(**given: Any) -> None:
             arguments=tuple(shlex.split(given["engine_args"])),
         ),
     )
-    report = align_reads(request)
+    with ended_by_signals():
+        report = align_reads(request)
     share = 100 * report.n_mapped / max(1, report.n_reads)
     LOG.info("%s: %d of %d reads aligned (%.1f %%)", output, report.n_mapped, report.n_reads, share)
     LOG.info(

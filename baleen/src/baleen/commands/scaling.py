@@ -73,13 +73,14 @@ def run_command(**given: Any) -> None:
     from baleen.console import start_logging
     from baleen.scaling.grid import measure, preset_experiments
     from baleen.scaling.tables import result_lines
+    from baleen.termination import ended_by_signals
 
     start_logging()
     _check_output(given)
     if (given["preset"] is None) == (given["stage"] is None):
         message = "give either --preset or --stage"
         raise click.UsageError(message)
-    with tempfile.TemporaryDirectory(prefix="baleen-scaling-") as folder:
+    with ended_by_signals(), tempfile.TemporaryDirectory(prefix="baleen-scaling-") as folder:
         chosen = given["preset"]
         experiments = preset_experiments(chosen, Path(folder)) if chosen else [_experiment(given)]
         result = measure(experiments)
