@@ -1,6 +1,5 @@
 //! Map reads with minimap2: one mapper, with one buffer, per thread.
 
-use std::ffi::CString;
 use std::os::raw::{c_char, c_int};
 
 use minimap2_sys as ffi;
@@ -80,6 +79,8 @@ pub(crate) struct Mapper<'a> {
     index: &'a Index,
     buffer: *mut ffi::mm_tbuf_t,
     reversed: Vec<u8>,
+    /// Name of the read, with the zero that C expects at its end.
+    name: Vec<u8>,
 }
 
 // SAFETY: the buffer is used by whichever thread owns the mapper, never by two.
@@ -88,7 +89,7 @@ unsafe impl Send for Mapper<'_> {}
 impl<'a> Mapper<'a> {
     pub(crate) fn new(index: &'a Index) -> Self {
         // SAFETY: allocates a buffer that Drop destroys.
-        Self { index, buffer: unsafe { ffi::mm_tbuf_init() }, reversed: Vec::new() }
+        Self { index, buffer: unsafe { ffi::mm_tbuf_init() }, reversed: Vec::new(), name: Vec::new() }
     }
 
     /// Map one read. The name breaks ties as on minimap2's command line.
@@ -113,9 +114,11 @@ impl<'a> Mapper<'a> {
         let mut pointers = sequences.map(|sequence| sequence.as_ptr().cast::<c_char>());
         let mut counts: [c_int; N] = [0; N];
         let mut raw: [*mut Hit; N] = [std::ptr::null_mut(); N];
-        let name = CString::new(name).unwrap_or_default();
-        // SAFETY: all arrays have N entries, the sequences have the lengths given, the index and
-        // the buffer live as long as self.
+        self.name.clear();
+        self.name.extend_from_slice(name);
+        self.name.push(0);
+        // SAFETY: all arrays have N entries, the sequences have the lengths given, the name ends
+        // with a zero, the index and the buffer live as long as self.
         let repeat_length = unsafe {
             ffi::mm_map_frag(
                 self.index.raw(),
@@ -126,7 +129,7 @@ impl<'a> Mapper<'a> {
                 raw.as_mut_ptr(),
                 self.buffer,
                 self.index.options(),
-                name.as_ptr(),
+                self.name.as_ptr().cast::<c_char>(),
             );
             (*self.buffer).rep_len
         };
@@ -143,6 +146,21 @@ impl Drop for Mapper<'_> {
 
 /// Complement of a base letter of either case; anything else stays.
 pub(crate) fn complement(base: u8) -> u8 {
+    COMPLEMENTS[usize::from(base)]
+}
+
+/// A table: deciding by letter costs a misjudged branch on most bases.
+static COMPLEMENTS: [u8; 256] = {
+    let mut complements = [0; 256];
+    let mut base = 0;
+    while base < 256 {
+        complements[base] = complement_of(base as u8);
+        base += 1;
+    }
+    complements
+};
+
+const fn complement_of(base: u8) -> u8 {
     match base {
         b'A' => b'T',
         b'C' => b'G',

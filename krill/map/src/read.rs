@@ -78,14 +78,10 @@ impl Read {
 
     /// Append the bases, packed, in the orientation asked for.
     pub(crate) fn pack_sequence(&self, is_reverse: bool, out: &mut Vec<u8>) {
-        let code = |i: usize| {
-            let base = self.sequence[if is_reverse { self.sequence.len() - 1 - i } else { i }];
-            CODES[usize::from(if is_reverse { complement(base) } else { base })]
-        };
-        let length = self.sequence.len();
-        out.extend((0..length / 2).map(|i| code(2 * i) << 4 | code(2 * i + 1)));
-        if length % 2 == 1 {
-            out.push(code(length - 1) << 4);
+        if is_reverse {
+            pack(self.sequence.iter().rev().map(|&base| CODES[usize::from(complement(base))]), out);
+        } else {
+            pack(self.sequence.iter().map(|&base| CODES[usize::from(base)]), out);
         }
     }
 
@@ -97,6 +93,12 @@ impl Read {
             out.extend(self.quality.iter().rev());
         }
     }
+}
+
+/// Append four-bit codes, two to a byte.
+fn pack(mut codes: impl ExactSizeIterator<Item = u8>, out: &mut Vec<u8>) {
+    let bytes = codes.len().div_ceil(2);
+    out.extend((0..bytes).map(|_| codes.next().unwrap_or(0) << 4 | codes.next().unwrap_or(0)));
 }
 
 /// Name without its comment.
@@ -130,3 +132,24 @@ static CODES: [u8; 256] = {
     codes[b'u' as usize] = 8;
     codes
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(sequence: &[u8], is_reverse: bool) -> Vec<u8> {
+        let read = Read { sequence: sequence.to_vec(), ..Read::default() };
+        let mut out = vec![7];
+        read.pack_sequence(is_reverse, &mut out);
+        out
+    }
+
+    #[test]
+    fn bases_are_packed_two_to_a_byte_in_either_orientation() {
+        assert_eq!(vec![7, 0x12, 0x48, 0xf0], packed(b"ACGTN", false));
+        assert_eq!(vec![7, 0xf1, 0x24, 0x80], packed(b"ACGTN", true));
+        assert_eq!(vec![7, 0x88, 0x5a], packed(b"uUrY", false));
+        assert_eq!(vec![7, 0x5a, 0x11], packed(b"uUrY", true));
+        assert_eq!(vec![7], packed(b"", true));
+    }
+}
