@@ -161,15 +161,11 @@ static COMPLEMENTS: [u8; 256] = {
 };
 
 const fn complement_of(base: u8) -> u8 {
-    match base {
+    let complement = match base.to_ascii_uppercase() {
         b'A' => b'T',
         b'C' => b'G',
         b'G' => b'C',
         b'T' | b'U' => b'A',
-        b'a' => b't',
-        b'c' => b'g',
-        b'g' => b'c',
-        b't' | b'u' => b'a',
         b'R' => b'Y',
         b'Y' => b'R',
         b'K' => b'M',
@@ -178,6 +174,7 @@ const fn complement_of(base: u8) -> u8 {
         b'V' => b'B',
         b'D' => b'H',
         b'H' => b'D',
-        other => other,
-    }
+        _ => return base,
+    };
+    if base.is_ascii_lowercase() { complement.to_ascii_lowercase() } else { complement }
 }
