@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from baleen.errors import UsageError
 from baleen.outputs.bam_blocks import merge_bams
-from baleen.outputs.mod_bam import ReadCall, SampleBam, mod_tags, modified_bases, write_mod_bam
+from baleen.outputs.mod_bam import (
+    CalledContig,
+    ReadCall,
+    SampleBam,
+    mod_tags,
+    modified_bases,
+    write_mod_records,
+)
 
 HEADER = pysam.AlignmentHeader.from_dict(
     {"HD": {"VN": "1.6", "SO": "coordinate"}, "SQ": [{"SN": "a", "LN": 50}, {"SN": "b", "LN": 50}]}
@@ -82,10 +89,10 @@ def test_slices_merge_into_one_sorted_indexed_bam(tmp_path: Path) -> None:
     call = ReadCall(np.arange(3, 13, dtype=np.int32), np.linspace(0, 1, 10, dtype=np.float32))
     on_b = ReadCall(np.array([0, 1], np.int32), np.array([0.25, 0.75], np.float32))
     codes = modified_bases(None)
-    slices = [tmp_path / "0.bam", tmp_path / "1.bam"]
+    slices = [tmp_path / "0.bgzf", tmp_path / "1.bgzf"]
     calls_on_a = {(0, "n1"): call, (0, "n2"): call, (1, "c1"): call}
-    assert write_mod_bam(slices[0], HEADER, [("a", samples, calls_on_a)], codes) == 3
-    assert write_mod_bam(slices[1], HEADER, [("b", samples, {(0, "n3"): on_b})], codes) == 1
+    assert write_mod_records(slices[0], samples, [CalledContig("a", 0, 50, calls_on_a)], codes) == 3
+    assert write_mod_records(slices[1], samples, [CalledContig("b", 1, 50, {(0, "n3"): on_b})], codes) == 1
     merge_bams(slices, HEADER, tmp_path / "all.bam")
     with pysam.AlignmentFile(str(tmp_path / "all.bam")) as bam:
         records = list(bam.fetch())
@@ -107,22 +114,32 @@ def test_slices_merge_into_one_sorted_indexed_bam(tmp_path: Path) -> None:
 
 
 def test_contigs_of_a_slice_share_their_open_files(tmp_path: Path, monkeypatch) -> None:
-    """The BAM's contigs may stand in another order than the reference's."""
-    swapped = pysam.AlignmentHeader.from_references(["b", "a"], [50, 50])
+    """BAM files may have the contigs in another order than the reference, and more or fewer of them."""
+    swapped = pysam.AlignmentHeader.from_references(["b", "a", "other"], [50, 50, 50])
+    only_b = pysam.AlignmentHeader.from_references(["b"], [50])
     reads = [("n2", "b", 0, "8M", "ACGTACGT"), ("n1", "a", 3, "8M", "ACGTACGT")]
-    native = SampleBam(write_sample(tmp_path / "native.bam", reads, swapped), 0, "native")
+    bams = [
+        SampleBam(write_sample(tmp_path / "first.bam", reads, swapped), 0, "native"),
+        SampleBam(
+            write_sample(tmp_path / "second.bam", [("n3", "b", 2, "8M", "ACGTACGT")], only_b), 0, "native"
+        ),
+    ]
     opened = []
 
-    def count(path: str, *arguments: object, **named: object) -> pysam.AlignmentFile:
-        opened.append(Path(path).name)
+    def count(path: object, *arguments: object, **named: object) -> pysam.AlignmentFile:
+        opened.append(str(path))
         return original(path, *arguments, **named)
 
     original = pysam.AlignmentFile
     monkeypatch.setattr(pysam, "AlignmentFile", count)
     call = ReadCall(np.array([4, 5], np.int32), np.array([0.25, 0.75], np.float32))
-    contigs = [("a", [native], {(0, "n1"): call}), ("b", [native], {(0, "n2"): call})]
-    assert write_mod_bam(tmp_path / "0.bam", HEADER, contigs, modified_bases(None)) == 2
-    assert opened.count("native.bam") == 1
-    with original(str(tmp_path / "0.bam")) as bam:
+    contigs = [
+        CalledContig("a", 0, 50, {(0, "n1"): call}),
+        CalledContig("b", 1, 50, {(0, "n2"): call, (0, "n3"): call}),
+    ]
+    assert write_mod_records(tmp_path / "0.bgzf", bams, contigs, modified_bases(None)) == 3
+    assert [opened.count(str(bam.path)) for bam in bams] == [1, 1]
+    merge_bams([tmp_path / "0.bgzf"], HEADER, tmp_path / "all.bam")
+    with original(str(tmp_path / "all.bam")) as bam:
         found = [(r.query_name, r.reference_name, r.reference_start, r.get_tag("RG")) for r in bam]
-    assert found == [("n1", "a", 3, "native"), ("n2", "b", 0, "native")]
+    assert found == [("n1", "a", 3, "native"), ("n2", "b", 0, "native"), ("n3", "b", 2, "native")]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from baleen.calling.events import benjamini_hochberg
 from baleen.outputs import adjusting
 from baleen.outputs.adjusting import Adjustment
-from baleen.outputs.bam_blocks import merge_bams
+from baleen.outputs.bam_blocks import merge_bams, write_records
 from baleen.outputs.slices import Slice, slice_tables, write_slice
 
 ARRAYS = {
@@ -87,14 +87,30 @@ def test_adjusting_many_p_values_takes_little_memory(tmp_path: Path) -> None:
     np.testing.assert_array_equal(adjust(together), benjamini_hochberg(together))
 
 
-def test_bam_slices_with_other_headers_are_refused(tmp_path: Path) -> None:
-    header, longer = (pysam.AlignmentHeader.from_references([*"ab"][:n], [100] * n) for n in (1, 2))
-    for name, one in (("0.bam", header), ("1.bam", longer)):
-        pysam.AlignmentFile(str(tmp_path / name), "wb", header=one).close()
-    merge_bams([tmp_path / "0.bam"], header, tmp_path / "all.bam")
-    with pytest.raises(ValueError, match="block of their own"):
-        merge_bams([tmp_path / "1.bam"], header, tmp_path / "all.bam")
-    with (tmp_path / "0.bam").open("rb+") as cut:
-        cut.truncate((tmp_path / "0.bam").stat().st_size - 1)
-    with pytest.raises(ValueError, match="cut short"):
-        merge_bams([tmp_path / "0.bam"], header, tmp_path / "all.bam")
+@given(lengths=st.lists(st.integers(1, 3000), max_size=40), seed=st.integers(0, 9))
+def test_records_are_renumbered_and_merged(tmp_path_factory, lengths, seed) -> None:
+    folder = tmp_path_factory.mktemp("records")
+    rng = np.random.default_rng(seed)
+    reference = pysam.AlignmentHeader.from_references([*"abcd"], [9000] * 4)
+    slices, expected = [], []
+    for number, names in enumerate(("a", "bd")):
+        own = pysam.AlignmentHeader.from_references([*names], [9000] * len(names))
+        plain = folder / f"{number}.bam"
+        with pysam.AlignmentFile(str(plain), "wb", header=own) as bam:
+            for i, length in enumerate(sorted(lengths)):
+                record = pysam.AlignedSegment(own)
+                record.query_name, record.flag, record.reference_start = f"{number}-{i}", 0, i
+                record.reference_id = min(i // 20, len(names) - 1)
+                record.query_sequence = "".join(rng.choice([*"ACGT"], length))
+                record.query_qualities = pysam.qualitystring_to_array("I" * length)
+                record.cigarstring = f"{length}M"
+                bam.write(record)
+                expected.append(record.to_string())
+        slices.append(folder / f"{number}.bgzf")
+        with plain.open("rb") as bam, slices[-1].open("wb") as out:
+            write_records(bam, [reference.get_tid(name) for name in names], out)
+    merge_bams(slices, reference, folder / "all.bam")
+    with pysam.AlignmentFile(str(folder / "all.bam")) as bam:
+        assert [record.to_string() for record in bam] == expected
+        assert sum(1 for _ in bam.fetch("d")) == max(0, len(lengths) - 20)
+        assert str(bam.header) == str(reference)

@@ -193,7 +193,7 @@ def _finish_condition(output_dir: Path, job: Job, plan: Plan, workers: Workers, 
         plan.samples[0].bam[0], plan.contigs, {sample.name: sample.is_native for sample in plan.samples}
     )
     groups = [g for g in plan.groups if slice_path(job.evidence_folder, g.index, EVIDENCE).exists()]
-    called = run_groups("calling", partial(call_group, job, model, str(header)), groups, workers)
+    called = run_groups("calling", partial(call_group, job, model), groups, workers)
     with clock.stage("merging"):
         sites = _merge(output_dir, job, groups, header, _table_comments(parameters, plan))
     add_stages(scored.stages, called)

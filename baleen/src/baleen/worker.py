@@ -9,7 +9,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-import pysam
 
 import krill
 from baleen import calling
@@ -23,7 +22,7 @@ from baleen.errors import InputError, OutputError
 from baleen.event_levels import EventBatch, read_levels
 from baleen.inputs import ContigTask, ReadSource, read_basecaller_mods, read_contig, read_reference
 from baleen.outputs.merge import split_header
-from baleen.outputs.mod_bam import ReadCall, SampleBam, modified_bases, write_mod_bam
+from baleen.outputs.mod_bam import CalledContig, ReadCall, SampleBam, modified_bases, write_mod_records
 from baleen.outputs.slices import Arrays, Slice, slice_path, write_slice
 from baleen.panel_files import placed_reads
 from baleen.pileup import (
@@ -39,7 +38,7 @@ from baleen.plan import Group
 from baleen.scorers import load_scorers, score_windows
 from krill import PoreModel, Ragged, ReadBatch
 
-EVIDENCE, CALLS, READS = "evidence.npz", "calls.npz", "bam"
+EVIDENCE, CALLS, READS = "evidence.npz", "calls.npz", "records.bgzf"
 SAMPLES, CONTRASTS, MODS, MOD_READS = "samples.npz", "contrasts.npz", "mods.npz", "mod_reads.npz"
 
 
@@ -244,7 +243,7 @@ def _model(job: Job) -> tuple[PoreModel, str]:
     return pore_model(job.chemistry, job.config.pileup.kmer_model), job.chemistry
 
 
-def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOutcome:
+def call_group(job: Job, model: RunModel, group: Group) -> GroupOutcome:
     """Call the contigs of a scored group: write their sites and, if asked for, their reads.
 
     Parameters
@@ -253,8 +252,6 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
         As for scoring.
     model
         What was learnt across contigs.
-    header
-        Text of the merged BAM's header.
     group
         The contigs.
     """
@@ -264,7 +261,8 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
     tables, sample_tables, contrast_tables, mod_tables = {}, {}, {}, {}
     mod_reads = {}
     conditions = tuple(sample.condition for sample in job.source.samples)
-    read_calls: list[tuple[str, ReadCalls]] = []
+    called: list[CalledContig] = []
+    task_of = {task.contig: task for task in group.tasks}
     hmm = read_hmm(job.config.calling.hmm_params)
     with clock.stage("calling"):
         for name in evidence.tables():
@@ -278,14 +276,15 @@ def call_group(job: Job, model: RunModel, header: str, group: Group) -> GroupOut
                 contrast_tables[name] = calling.call_contrasts(scored, calls, model, job.conditions)
             if job.config.output.basecaller_mods:
                 mod_tables[name], mod_reads[name] = _test_mods(scored, job.source)
-            read_calls.append((scored.contig, calls.reads))
+            if job.config.output.read_bam:
+                task = task_of[scored.contig]
+                called.append(CalledContig(task.contig, task.index, task.length_bp, _by_read(calls.reads)))
         evidence.close()
     if job.config.output.read_bam:
         with clock.stage("read BAM"):
             codes = modified_bases(job.config.output.mod_code)
-            contigs = ((contig, _bams(job.source), _by_read(calls)) for contig, calls in read_calls)
             path = slice_path(job.folder, group.index, READS)
-            write_mod_bam(path, pysam.AlignmentHeader.from_text(header), contigs, codes)
+            write_mod_records(path, _bams(job.source), called, codes)
     with clock.stage("writing"):
         write_slice(slice_path(job.folder, group.index, CALLS), tables, split_header(split_p))
         if job.has_sample_table:

@@ -1,7 +1,10 @@
-"""Sorted BAM slices to one BAM: compressed blocks are copied, not decoded."""
+"""BAM records in compressed blocks without a header; blocks of many slices become one BAM by copying."""
 
+import gzip
 import os
 import shutil
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -10,52 +13,66 @@ import pysam
 
 from baleen.files import complete_file
 
-_START_BYTES, _SIZE_AT, _END_BYTES = 18, 16, 4
-"""Of a block: bytes up to and with its size, where the size stands, bytes of its text's length."""
+_MOST_TEXT = 0xFF00
+"""Bytes in a block: deflated they fit into 64 KiB, whatever they are."""
+
+_START = bytes.fromhex("1f8b08040000000000ff060042430200")
+_FRAME_BYTES = len(_START) + 2 + 8
+"""Of a block, beside the deflated text: its start, size, checksum, length of the text."""
 
 _LAST_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 """Holds nothing; says that a file is whole."""
 
+_CONTIG_AT, _MATE_AT = 0, 20
+"""Where a record has the numbers of its contig and of its mate's."""
+
+
+def write_records(bam: BinaryIO, numbers: Sequence[int], out: BinaryIO) -> None:
+    """Write the records of a BAM as blocks; its i-th contig gets the number ``numbers[i]``."""
+    text = bytearray()
+    with gzip.open(bam) as records:
+        _skip_header(records)
+        while size := records.read(4):
+            record = bytearray(records.read(int.from_bytes(size, "little")))
+            for at in (_CONTIG_AT, _MATE_AT):
+                (contig,) = struct.unpack_from("<i", record, at)
+                struct.pack_into("<i", record, at, numbers[contig] if contig >= 0 else contig)
+            text += size + record
+            while len(text) >= _MOST_TEXT:
+                out.write(_block(text[:_MOST_TEXT]))
+                del text[:_MOST_TEXT]
+    if text:
+        out.write(_block(text))
+
+
+def _skip_header(bam: gzip.GzipFile) -> None:
+    (length,) = struct.unpack("<4xi", bam.read(8))
+    bam.read(length)
+    (n_contigs,) = struct.unpack("<i", bam.read(4))
+    for _ in range(n_contigs):
+        (length,) = struct.unpack("<i", bam.read(4))
+        bam.read(length + 4)
+
+
+def _block(text: bytes | bytearray) -> bytes:
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    data = deflater.compress(text) + deflater.flush()
+    size = struct.pack("<H", _FRAME_BYTES + len(data) - 1)
+    return b"".join([_START, size, data, struct.pack("<II", zlib.crc32(text), len(text))])
+
 
 def merge_bams(slices: Sequence[Path], header: pysam.AlignmentHeader, path: Path) -> None:
-    """Concatenate sorted slices, which have this header, in its order and index the result.
-
-    One slice is open at a time; ``samtools cat`` holds the headers of all.
-    """
+    """Put the blocks of slices, which are in the order of this header, into one BAM and index it."""
     index = path.with_name(path.name + ".bai")
     index.unlink(missing_ok=True)
     with complete_file(path) as part:
         pysam.AlignmentFile(str(part), "wb", header=header).close()
         with part.open("rb+") as out:
-            header_bytes = _skip_blocks(out)
             out.seek(-len(_LAST_BLOCK), os.SEEK_END)
             for one in slices:
-                _copy_records(one, header_bytes, out)
+                with one.open("rb") as blocks:
+                    shutil.copyfileobj(blocks, out)
             out.write(_LAST_BLOCK)
         pysam.quickcheck(str(part))
     with complete_file(index) as part:
         pysam.index("-b", str(path), str(part))
-
-
-def _copy_records(bam: Path, header_bytes: int, out: BinaryIO) -> None:
-    """Append all blocks but those of the header and the last."""
-    with bam.open("rb") as blocks:
-        if _skip_blocks(blocks, header_bytes) != header_bytes:
-            message = f"{bam}: records do not begin in a block of their own after the header"
-            raise ValueError(message)
-        shutil.copyfileobj(blocks, out)
-    out.seek(-len(_LAST_BLOCK), os.SEEK_CUR)
-    if out.read() != _LAST_BLOCK:
-        message = f"{bam}: is cut short"
-        raise ValueError(message)
-    out.seek(-len(_LAST_BLOCK), os.SEEK_CUR)
-
-
-def _skip_blocks(bam: BinaryIO, text_bytes: float = float("inf")) -> int:
-    """Pass blocks until they held this much text, or all; return how much it was."""
-    passed = 0
-    while passed < text_bytes and (start := bam.read(_START_BYTES)):
-        size = int.from_bytes(start[_SIZE_AT:], "little") + 1
-        bam.seek(size - _START_BYTES - _END_BYTES, os.SEEK_CUR)
-        passed += int.from_bytes(bam.read(_END_BYTES), "little")
-    return passed

@@ -3,9 +3,9 @@
 import array
 import heapq
 import sys
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ import pysam
 from baleen import __version__
 from baleen.errors import UsageError
 from baleen.files import complete_file
+from baleen.outputs.bam_blocks import write_records
 
 _BASES = "ACGT"
 _KNOWN_CODES = {
@@ -132,60 +133,83 @@ def annotate(record: pysam.AlignedSegment, call: ReadCall, codes: Mapping[str, s
     record.set_tag("MN", len(sequence), "i")
 
 
-def write_mod_bam(
-    path: Path,
-    header: pysam.AlignmentHeader,
-    contigs: Iterable[tuple[str, Sequence[SampleBam], Mapping[tuple[int, str], ReadCall]]],
-    codes: Mapping[str, str],
+class CalledContig(NamedTuple):
+    """A contig of the reference: its name, number and length, and the calls of its reads.
+
+    ``calls`` are found by sample and read id.
+    """
+
+    name: str
+    number: int
+    length_bp: int
+    calls: Mapping[tuple[int, str], ReadCall]
+
+
+def write_mod_records(
+    path: Path, bams: Sequence[SampleBam], contigs: Sequence[CalledContig], codes: Mapping[str, str]
 ) -> int:
-    """Write the annotated records of contigs, sorted; return how many carry calls.
+    """Write the annotated records of contigs, sorted, for `merge_bams`; return how many carry calls.
 
     Parameters
     ----------
     path
-        BAM slice to write.
-    header
-        Of the merged result.
+        Slice of records to write.
+    bams
+        Where the records are.
     contigs
-        ``(contig, samples, calls by (sample index, read id))`` in the header's order.
+        In the order of the reference. The slice's own header holds these alone: with thousands
+        of slices, one with all contigs of the reference would outweigh the records.
     codes
         From `modified_bases`.
     """
     written = 0
-    with ExitStack() as open_files:
-        part = open_files.enter_context(complete_file(path))
-        out = open_files.enter_context(pysam.AlignmentFile(str(part), "wb", header=header))
-
-        @cache
-        def opened(bam: SampleBam) -> pysam.AlignmentFile:
-            return open_files.enter_context(pysam.AlignmentFile(str(bam.path), "rb"))
-
-        for contig, bams, calls in contigs:
-            groups = {bam.sample: bam.read_group for bam in bams}
-            streams = [_called_records(opened(bam).fetch(contig), bam, calls) for bam in bams]
-            for _, sample, record in heapq.merge(*streams, key=lambda item: item[:2]):
-                moved = _moved(record, header.get_tid(contig), header)
-                moved.set_tag("RG", groups[sample])
-                annotate(moved, calls[sample, str(record.query_name)], codes)
-                out.write(moved)
-                written += 1
+    header = pysam.AlignmentHeader.from_references(
+        [contig.name for contig in contigs], [contig.length_bp for contig in contigs]
+    )
+    groups = {bam.sample: bam.read_group for bam in bams}
+    with (
+        complete_file(path) as part,
+        part.open("wb") as blocks,
+        tempfile.TemporaryFile(dir=path.parent) as plain,
+        ExitStack() as open_files,
+    ):
+        sources = [(bam, open_files.enter_context(pysam.AlignmentFile(str(bam.path), "rb"))) for bam in bams]
+        with pysam.AlignmentFile(plain, "wb0", header=header) as out:
+            for number, contig in enumerate(contigs):
+                streams = [_called_records(file, bam.sample, contig) for bam, file in sources]
+                for _, sample, record in heapq.merge(*streams, key=lambda item: item[:2]):
+                    moved = _moved(record, number, header)
+                    moved.set_tag("RG", groups[sample])
+                    annotate(moved, contig.calls[sample, str(record.query_name)], codes)
+                    out.write(moved)
+                    written += 1
+        plain.seek(0)
+        write_records(plain, [contig.number for contig in contigs], blocks)
     return written
 
 
 def _called_records(
-    records: Iterable[pysam.AlignedSegment], bam: SampleBam, called: Container[tuple[int, str]]
+    bam: pysam.AlignmentFile, sample: int, contig: CalledContig
 ) -> Iterator[tuple[int, int, pysam.AlignedSegment]]:
-    """Yield the called ones of a BAM's records on a contig as ``(start, sample, record)``."""
-    for record in records:
-        is_called = (bam.sample, str(record.query_name)) in called
+    """Yield the called ones of a BAM's records on the contig as ``(start, sample, record)``."""
+    if bam.get_tid(contig.name) < 0:
+        return  # of several files of a sample, one may lack it
+    for record in bam.fetch(contig.name):
+        is_called = (sample, str(record.query_name)) in contig.calls
         if is_called and not (record.is_secondary or record.is_supplementary or record.is_reverse):
-            yield record.reference_start, bam.sample, record
+            yield record.reference_start, sample, record
 
 
 def _moved(record: pysam.AlignedSegment, contig: int, header: pysam.AlignmentHeader) -> pysam.AlignedSegment:
-    """Return the record under another header, where its contig has this number; rarely it must be rebuilt."""
-    if record.reference_id == contig and record.next_reference_id in {-1, contig}:
+    """Return the record on a contig of another header; a mate elsewhere is left out."""
+    if record.next_reference_id not in {-1, record.reference_id}:
+        record.next_reference_id = record.next_reference_start = -1
+    if contig < record.header.nreferences:
+        is_paired = record.next_reference_id >= 0
+        record.reference_id = contig
+        record.next_reference_id = contig if is_paired else -1
         return record
+    # pysam allows no number beyond those of the record's own header
     rebuilt: pysam.AlignedSegment = pysam.AlignedSegment.from_dict(record.to_dict(), header)
     return rebuilt
 
