@@ -1,6 +1,7 @@
 """Pore models: the current expected for each k-mer."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Self
@@ -66,7 +67,7 @@ class PoreModel:
             msg = f"center {self.center} lies outside a {self.kmer_size}-mer"
             raise ValueError(msg)
 
-    @property
+    @cached_property
     def noise_pa(self) -> float:
         """Typical standard deviation of a sample around its k-mer's level, picoampere."""
         return float(np.median(self.level_stdv))

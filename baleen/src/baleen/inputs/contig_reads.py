@@ -31,7 +31,8 @@ BATCH_READS = 32
 """Few, so that one contig's reads occupy many threads."""
 BATCH_SAMPLES = 8_000_000
 AHEAD_READS = 8
-"""Reads whose signal is decoded in one go, while other threads have the interpreter."""
+"""Reads whose records are checked, and whose signal is decoded, in one go, while other threads have
+the interpreter."""
 _BYTES_PER_SAMPLE = 4
 """Bytes of an event table that weigh as much as a sample; it has about 3.6 per sample."""
 _MAX_OPEN = 32
@@ -147,10 +148,12 @@ def _records(rows: Rows, source: ReadSource, sample: int) -> Iterator[tuple[np.v
         of_file = rows[rows["bam_file"] == number]
         path = source.samples[sample].bam[number]
         bam = _files().get(path, BamFile)
-        for row, record in zip(of_file, bam.reads(map(int, of_file["bam_offset"])), strict=True):
-            if read_keys([record.query_name or ""])[0][0] != row["key"]:
+        for start in range(0, len(of_file), AHEAD_READS):
+            some = of_file[start : start + AHEAD_READS]
+            records = list(bam.reads(some["bam_offset"].tolist()))
+            if (read_keys([record.query_name or "" for record in records])[0] != some["key"]).any():
                 raise InputError(path, "was changed while the run was going on", hint="start the run again")
-            yield row, record
+            yield from zip(some, records, strict=True)
 
 
 def _event_table(source: ReadSource, sample: int) -> EventTable | None:
