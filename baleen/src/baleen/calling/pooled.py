@@ -23,6 +23,9 @@ it rests on this many values, but never below the 90 % quantile."""
 PRIOR_EXCESS, PRIOR_EXCESS_VALUES = 1.0, 5.0
 """Log evidence falls off like exp(-S) under a null; the tail starts from that."""
 
+VALUES_PER_DRAW = 3.0
+"""Neighbouring positions see the same levels: so many null values know as much as an independent one."""
+
 STATISTIC = Axis(low=-20.0, step=0.01, n_bins=32_002)
 """How finely null values are kept."""
 
@@ -43,8 +46,9 @@ class Pool:
     ----------
     value, count
         float64 and int64, shape ``(n,)``.
-    threshold, tail_share, excess
-        Where the exponential tail starts, the share of values beyond, and their mean excess.
+    threshold, tail_share, excess, draws
+        Where the exponential tail starts, the share of values beyond, their mean excess, and how
+        many independent values know it.
     """
 
     value: npt.NDArray[np.float64]
@@ -52,32 +56,36 @@ class Pool:
     threshold: float
     tail_share: float
     excess: float
+    draws: float
 
     @classmethod
     def of(cls, value: npt.NDArray[np.float64], count: I64) -> Self:
         """Find the tail of counted values, which rise."""
         n = int(count.sum())
         if n == 0:
-            return cls(value, count, np.inf, 1.0, PRIOR_EXCESS)
+            return cls(value, count, np.inf, 1.0, PRIOR_EXCESS, PRIOR_EXCESS_VALUES)
         quantile = min(TAIL_QUANTILE, max(0.9, 1 - TAIL_VALUES / n))
         threshold = float(value[np.searchsorted(np.cumsum(count), quantile * n)])
         beyond = value > threshold
         n_beyond = int(count[beyond].sum())
         total = float(((value[beyond] - threshold) * count[beyond]).sum())
-        excess = (total + PRIOR_EXCESS * PRIOR_EXCESS_VALUES) / (n_beyond + PRIOR_EXCESS_VALUES)
-        return cls(value, count, threshold, (1 + n_beyond) / (1 + n), excess)
+        draws = n_beyond / VALUES_PER_DRAW + PRIOR_EXCESS_VALUES
+        excess = (total / VALUES_PER_DRAW + PRIOR_EXCESS * PRIOR_EXCESS_VALUES) / draws
+        return cls(value, count, threshold, (1 + n_beyond) / (1 + n), excess, draws)
 
     def p_value(self, statistic: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the share of null values at least as large; NaN stays NaN.
 
         Within a bin of the kept values the count is interpolated, so that p-values are spread
-        as evenly as the values were.
+        as evenly as the values were. In the tail the mean excess is known from a few values only:
+        ``(1 + x / (draws excess))^-draws`` is the exponential tail averaged over its posterior.
         """
         total = int(self.count.sum())
         edges = self.value + STATISTIC.step / 2
         below = np.interp(statistic, edges, np.cumsum(self.count), left=0.0) if total else 0.0
         p = (1 + total - below) / (1 + total)
-        tail = self.tail_share * np.exp(-np.maximum(statistic - self.threshold, 0) / self.excess)
+        beyond = np.maximum(statistic - self.threshold, 0) / (self.draws * self.excess)
+        tail = self.tail_share * (1 + beyond) ** -self.draws
         p = np.where(statistic > self.threshold, tail, np.clip(p, self.tail_share, 1))
         return np.where(np.isnan(statistic), np.nan, p)
 
