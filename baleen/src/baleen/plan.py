@@ -13,11 +13,13 @@ from baleen.inputs import ContigTask, RunInputs, SampleFiles
 
 PLAN_NAME = ".plan.json"
 
+_GROUPS_START, _GROUPS_END = ', "groups": [\n', "\n]}\n"
+
 GROUP_WORK = 25_000
 """Reads times contig length that a group is filled up to: about two seconds of work, worth its files."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Group:
     """Contigs that share a slice.
 
@@ -90,24 +92,31 @@ class Plan:
         )
 
     def write(self, folder: Path) -> None:
-        """Keep the plan in a folder."""
-        with complete_file(folder / PLAN_NAME) as part:
-            part.write_text(json.dumps(dataclasses.asdict(self), default=str) + "\n")
+        """Keep the plan in a folder: JSON with a line per group, so that it is never text as a whole."""
+        rest = dataclasses.asdict(dataclasses.replace(self, groups=()))
+        del rest["groups"]
+        with complete_file(folder / PLAN_NAME) as part, part.open("w", encoding="utf-8") as lines:
+            lines.write(json.dumps(rest, default=str)[:-1] + _GROUPS_START)
+            for i, group in enumerate(self.groups):
+                lines.write((",\n" if i else "") + json.dumps(dataclasses.asdict(group)))
+            lines.write(_GROUPS_END)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read the plan of a folder."""
-        data: dict[str, Any] = json.loads((folder / PLAN_NAME).read_text())
-        return cls(
-            **{
-                **data,
-                "samples": tuple(_sample(one) for one in data["samples"]),
-                "groups": tuple(
-                    Group(one["index"], tuple(_task(task) for task in one["tasks"]), one["work"])
-                    for one in data["groups"]
-                ),
-            }
-        )
+        with (folder / PLAN_NAME).open(encoding="utf-8") as lines:
+            rest: dict[str, Any] = json.loads(next(lines).removesuffix(_GROUPS_START) + "}")
+            groups = (json.loads(line.rstrip(",\n")) for line in lines if line.startswith("{"))
+            return cls(
+                **{
+                    **rest,
+                    "samples": tuple(_sample(one) for one in rest["samples"]),
+                    "groups": tuple(
+                        Group(one["index"], tuple(_task(task) for task in one["tasks"]), one["work"])
+                        for one in groups
+                    ),
+                }
+            )
 
 
 def _sample(data: Mapping[str, Any]) -> SampleFiles:

@@ -14,7 +14,7 @@ from baleen.inputs.selection import Rows
 TABLE_NAME, SEQUENCES_NAME = ".reads.npy", ".sequences.npy"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ContigTask:
     """One contig's share of the work: small, picklable, enough for a worker to find its reads.
 
