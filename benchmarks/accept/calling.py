@@ -10,7 +10,7 @@ from baleen.config import CallingConfig
 from baleen.data import ReadIndex, SignalPileup
 from benchmarks import machine
 from benchmarks.accept.rows import Row
-from benchmarks.accuracy import metrics, sets, simulated_null, smoothing, useless
+from benchmarks.accuracy import false_events, metrics, sets, simulated_null, smoothing, useless
 from benchmarks.accuracy.sets import Measured
 
 DATA = machine.ROOT.parent / "shared" / "data"
@@ -24,6 +24,7 @@ SIMULATED = {
     "read AUROC, within s = .5": ((0.72, 0.80), (0.78, 0.84)),
     "mod_ratio, r": ((0.68, 0.85), (0.78, 0.85)),
 }
+EVENT_SEEDS = range(1, 13)
 MAX_RATIO_ERROR = {"rna002": 0.16, "rna004": 0.14}
 
 
@@ -46,6 +47,8 @@ def rows() -> Iterator[Row]:
     yield from _nulls()
     for name, lost in useless.losses(DATA).items():
         yield Row.at_most(f"rna002_small with {name}", lost, 0.01, 0.001)
+    yield from _depths()
+    yield from _events()
     yield from _smoothing()
     yield Row.at_most("CPU ms per position at 300 + 300 reads", cost_ms(), 3)
 
@@ -66,6 +69,20 @@ def _nulls() -> Iterator[Row]:
         name = f"simulated null, {n_native} + {n_control} reads:"
         yield Row.within(f"{name} share p < .05", shares["p < .05"], 0.035, 0.06, ".045 to .055")
         yield Row.at_most(f"{name} share padj < .05", shares["padj < .05"], 0.001, 0)
+
+
+def _depths() -> Iterator[Row]:
+    for depth, share in simulated_null.shares_by_depth().items():
+        name = f"simulated null, contigs of 25 to 300 reads: share p < .5 at {depth}"
+        yield Row.within(name, share, 0.43, 0.57, ".47 to .53")
+
+
+def _events() -> Iterator[Row]:
+    found, beside, far = false_events.count(EVENT_SEEDS)
+    false = (beside + far) / max(found + beside + far, 1)
+    seen = f"{false:.3f}: {beside} 3 to 6 bases from a site, {far} farther, beside {found} sites found"
+    name = f"{len(EVENT_SEEDS)} simulated pairs like the demonstration's: false events of all"
+    yield Row(name, "<= 0.1", "<= 0.05", seen, false <= 0.1, false)
 
 
 def _smoothing() -> Iterator[Row]:

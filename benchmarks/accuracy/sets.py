@@ -61,7 +61,7 @@ def call(contigs: Sequence[Contig], config: CallingConfig, *, with_signal: bool 
     ]
     model = calling.fit_run([calling.summarise(one) for one in evidence], config)
     calls = [calling.call_contig(one, model, config) for one in evidence]
-    sites = calling.finish_sites([one.sites for one in calls])
+    sites = calling.finish_sites([one.sites for one in calls], [one.split_p for one in calls])
     spent = time.process_time() - started
     return Called(contigs, calls, sites, model, spent / max(sum(map(len, sites)), 1) * 1e3)
 
@@ -142,10 +142,13 @@ def read_figures(
     return figures, {"reads": (label, p), "shares": (shares, ratios)}
 
 
-def simulated(folder: Path, chemistry: str) -> Measured:
-    """Measure a simulated set with modifications."""
+def simulated(
+    folder: Path, chemistry: str, contigs: Sequence[Contig] | None = None, **settings: Any
+) -> Measured:
+    """Measure a simulated set with modifications, read from the folder unless its contigs are given."""
     small = folder / "sim" / f"{chemistry}_small"
-    called = call(simulated_contigs(folder, small / "native", chemistry), config_of(chemistry))
+    contigs = contigs or simulated_contigs(folder, small / "native", chemistry)
+    called = call(contigs, config_of(chemistry, **settings))
     truth = true_sites(small, called.contigs)
     table = _modified(small)
     figures, curves = site_figures(called, truth)

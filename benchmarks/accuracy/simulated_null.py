@@ -1,15 +1,18 @@
 """P-values where nothing differs, at several depths: levels simulated as arrays, without files."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from baleen import calling
 from baleen.config import CallingConfig
-from baleen.data import ReadIndex, SignalPileup
+from baleen.data import ReadIndex, SignalPileup, SiteCalls
 from krill import PoreModel
 
 DEPTHS = (30, 100, 300)
 CONTIGS, LENGTH = 40, 150
 COVERED = 0.8
+MIXED = ((25, 20), (50, 12), (100, 12), (300, 8))  # reads of either label, contigs
 
 
 def pileup(n_native: int, n_control: int, n_positions: int, seed: int) -> SignalPileup:
@@ -62,13 +65,7 @@ def pileup(n_native: int, n_control: int, n_positions: int, seed: int) -> Signal
 
 def shares(n_native: int, n_control: int) -> dict[str, float]:
     """Return the share of positions with p below usual thresholds, over `CONTIGS` contigs."""
-    config = CallingConfig(channels=("level",))
-    evidence = [
-        calling.score_contig(pileup(n_native, n_control, LENGTH, seed), None, None, config, seed)
-        for seed in range(CONTIGS)
-    ]
-    model = calling.fit_run([calling.summarise(one) for one in evidence], config)
-    sites = calling.finish_sites([calling.call_contig(one, model, config).sites for one in evidence])
+    sites = _sites([(n_native, n_control)] * CONTIGS)
     p = np.concatenate([one["pvalue"] for one in sites])
     padj = np.concatenate([one["padj"] for one in sites])
     p = p[~np.isnan(p)]
@@ -77,3 +74,25 @@ def shares(n_native: int, n_control: int) -> dict[str, float]:
         "p < .01": float((p < 0.01).mean()),
         "padj < .05": float((np.nan_to_num(padj, nan=1.0) < 0.05).mean()),
     }
+
+
+def shares_by_depth() -> dict[int, float]:
+    """Return the share of positions with p < .5 at each depth of a run of shallow and deep contigs."""
+    depths = [depth for depth, n in MIXED for _ in range(n)]
+    sites = _sites([(depth, depth) for depth in depths])
+    shares = {}
+    for depth, _ in MIXED:
+        p = np.concatenate([one["pvalue"] for one, d in zip(sites, depths, strict=True) if d == depth])
+        shares[depth] = float((p[~np.isnan(p)] < 0.5).mean())
+    return shares
+
+
+def _sites(reads: Sequence[tuple[int, int]]) -> list[SiteCalls]:
+    """Call one contig per pair of native and control reads, as one run."""
+    config = CallingConfig(channels=("level",))
+    evidence = [
+        calling.score_contig(pileup(n_native, n_control, LENGTH, seed), None, None, config, seed)
+        for seed, (n_native, n_control) in enumerate(reads)
+    ]
+    model = calling.fit_run([calling.summarise(one) for one in evidence], config)
+    return calling.finish_sites([calling.call_contig(one, model, config).sites for one in evidence])

@@ -23,7 +23,10 @@ from baleen.site_picture import SitePicture, draw_site
 _CONTIG_BP = 500
 _FLANK_BP = 7
 _NEAR_BP = 2  # a call this close to a site is counted as the site found
-_SETTINGS = SimulationConfig(sites=5, stoichiometry=(0.25, 0.5, 0.75, 1.0), shift_min_pa=4.0, full_length=0.8)
+DEMO_SIMULATION = SimulationConfig(
+    sites=5, stoichiometry=(0.25, 0.5, 0.75, 1.0), shift_min_pa=4.0, full_length=0.8
+)
+"""What the demonstration simulates."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class Demo:
 
 
 def run_demo(
-    folder: Path, *, force: bool, simulation: SimulationConfig = _SETTINGS, contig_bp: int = _CONTIG_BP
+    folder: Path, *, force: bool, simulation: SimulationConfig = DEMO_SIMULATION, contig_bp: int = _CONTIG_BP
 ) -> Demo:
     """Simulate a small pair, call it and draw one site.
 
@@ -180,7 +183,7 @@ def contig_pileup(samples: tuple[SampleFiles, ...], reference: Path, contig: str
     """Place the reads of one contig anew, as the run did."""
     config = Config(reads=ReadsConfig(target=(contig,)))
     inputs = open_run(samples, reference, config)
-    model = krill.PoreModel.shipped(inputs.chemistry or _SETTINGS.pore)
+    model = krill.PoreModel.shipped(inputs.chemistry or DEMO_SIMULATION.pore)
     placed, batches = [], []
     with tempfile.TemporaryDirectory() as folder:
         source = inputs.write(Path(folder))

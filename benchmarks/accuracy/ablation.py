@@ -1,0 +1,95 @@
+"""What each stage of the calling adds: `python -m benchmarks.accuracy.ablation`.
+
+One stage at a time is changed on the simulated sets, the level alone; with under 70 sites differences
+below .03 decide nothing. Writes JSON to `benchmarks/results`.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import numpy as np
+
+from baleen.calling import footprint, mixture, neighbours, null, signal
+from benchmarks import machine
+from benchmarks.accuracy import sets
+
+FIGURES = (
+    "W2 AUPRC, statistic",
+    "EX AUPRC, statistic",
+    "EX AUPRC, score",
+    "read AUROC, pooled",
+    "read AUROC, within s = .5",
+    "mod_ratio, r",
+    "mod_ratio, mean abs error",
+)
+
+
+class Change(NamedTuple):
+    """A step that is changed: attributes to replace, settings to use."""
+
+    name: str
+    replaced: tuple[tuple[Any, str, Any], ...] = ()
+    settings: tuple[tuple[str, Any], ...] = (("channels", ("level",)),)
+
+
+def _no_trend(z: np.ndarray, present: np.ndarray) -> np.ndarray:
+    return np.zeros(present.shape, np.float32)
+
+
+def _plain_trend(z: np.ndarray, present: np.ndarray) -> np.ndarray:
+    total, count = (
+        null._around(one.astype(np.float32), null.TREND_REACH) - null._around(one.astype(np.float32), 4)
+        for one in (np.where(present, np.clip(z, -3, 3), 0), present)
+    )
+    return (total / (count + null.TREND_PRIOR)).astype(np.float32)
+
+
+_UNMODIFIED = replace(mixture.GRID, second_prior=(1.0, *(0.0 for _ in mixture.GRID.shares[1:])))
+
+CHANGES = (
+    Change("default, level"),
+    Change("peak of the footprint alone", ((footprint, "DEFAULT", (0.0, 0.0, 0.0, 1.0, 0.0)),)),
+    Change("flat footprint over three positions", ((footprint, "DEFAULT", (0.0, 0.0, 1.0, 1.0, 1.0)),)),
+    Change("without the reads' local trend", ((null, "_trend", _no_trend),)),
+    Change("trend a plain mean beyond 4 positions", ((null, "_trend", _plain_trend),)),
+    Change("without shrinkage", ((null, "PRIOR_READS", 1e-6), (null, "PRIOR_KMER_READS", 1e-6))),
+    Change("controls taken as unmodified", ((mixture, "GRID", _UNMODIFIED),)),
+    Change("a shift is the same in all reads", ((mixture, "GRID", replace(mixture.GRID, shift_spread=0.0)),)),
+    Change("positions of 2 reads not tested", ((signal, "MIN_READS", 3),)),
+    Change("neighbours not untangled", ((neighbours, "LEAST_EVIDENCE", np.inf),)),
+    Change("with shape", settings=(("channels", ("level", "shape")),)),
+    Change("with shape and dwell", settings=(("channels", ("level", "shape", "dwell")),)),
+    Change("all channels but dwell: the default of a run", settings=()),
+)
+
+
+def measure(chemistry: str) -> Iterator[tuple[str, dict[str, float]]]:
+    """Measure every change on one chemistry."""
+    folder = machine.ROOT.parent / "shared" / "data"
+    native = folder / "sim" / f"{chemistry}_small" / "native"
+    contigs = sets.simulated_contigs(folder, native, chemistry)
+    for change in CHANGES:
+        with ExitStack() as stack:
+            for module, name, value in change.replaced:
+                stack.enter_context(patch.object(module, name, value))
+            figures = sets.simulated(folder, chemistry, contigs, **dict(change.settings)).figures
+        yield change.name, {name: figures[name] for name in FIGURES}
+
+
+def main() -> None:
+    """Measure, print, write."""
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    for chemistry in ("rna002", "rna004"):
+        for name, figures in measure(chemistry):
+            results.setdefault(name, {})[chemistry] = figures
+            print(f"{chemistry} {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()), flush=True)
+    path = machine.result_path("ablation")
+    path.write_text(json.dumps({"machine": machine.describe(), "changes": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
