@@ -84,8 +84,9 @@ class Demo:
             called = f"{call.mod_ratio:.2f} ({call.ci_low:.2f}-{call.ci_high:.2f})"
             lines.append(f"{line}{called:<20} {call.padj:>8.0e}" + (f"  {shift:+d} base" if shift else ""))
         n_found = sum(site.called is not None for site in self.sites)
+        events = "event" if len(self.others) == 1 else "events"
         lines.append(
-            f"found {n_found} of {len(self.sites)} sites; {len(self.others)} events called elsewhere "
+            f"found {n_found} of {len(self.sites)} sites; {len(self.others)} {events} called elsewhere "
             f"(positions are 0-based; called = padj < 0.05 within {_NEAR_BP} bases)"
         )
         return lines
