@@ -9,6 +9,7 @@ use crate::blocks::{BlockSource, BlockWorker};
 use crate::blow5::Blow5;
 use crate::counters::{Site, Turn};
 use crate::lock::{LockKind, Locked};
+use crate::mates::MateStreams;
 use crate::padded::Layout;
 use crate::pairs::PairReader;
 use crate::parsing::Parsing;
@@ -58,6 +59,7 @@ enum Kind {
     Text(Locked<TextReader>),
     Atomic(AtomicReader),
     Pairs(PairReader),
+    Mates(MateStreams),
     Blocks(BlockSource),
     Signals(SignalSource),
 }
@@ -116,7 +118,7 @@ impl Source {
         match &self.kind {
             Kind::Blocks(blocks) => blocks.format(),
             Kind::Signals(_) => Format::Blow5,
-            Kind::Text(_) | Kind::Atomic(_) | Kind::Pairs(_) => Format::Fastq,
+            Kind::Text(_) | Kind::Atomic(_) | Kind::Pairs(_) | Kind::Mates(_) => Format::Fastq,
         }
     }
 
@@ -140,9 +142,12 @@ impl Source {
         batch.clear();
         match &self.kind {
             Kind::Text(reader) => {
-                // Memory is asked for outside the lock, with room for what was kept from the last take.
-                batch.mates.iter_mut().for_each(|mate| mate.text.reserve(2 * self.batch_bytes + (1 << 15)));
+                self.reserve(batch);
                 reader.with(turn, |reader| reader.take(batch))
+            }
+            Kind::Mates(streams) => {
+                self.reserve(batch);
+                streams.take(batch, turn)
             }
             Kind::Atomic(reader) => reader.take(batch),
             Kind::Pairs(reader) => reader.take(batch, &mut worker.counted, turn),
@@ -151,11 +156,17 @@ impl Source {
         }
     }
 
+    /// Ask for memory outside the lock, with room for what was kept from the last take.
+    fn reserve(&self, batch: &mut Batch) {
+        batch.mates.iter_mut().for_each(|mate| mate.text.reserve(2 * self.batch_bytes + (1 << 15)));
+    }
+
     /// Wake workers that wait for others; the run is over.
     pub fn stop(&self) {
         match &self.kind {
             Kind::Blocks(blocks) => blocks.stop(),
             Kind::Pairs(pairs) => pairs.stop(),
+            Kind::Mates(streams) => streams.stop(),
             Kind::Text(_) | Kind::Atomic(_) | Kind::Signals(_) => {}
         }
     }
@@ -221,6 +232,9 @@ fn open_locked(
     }
     let total = if let Opened::Plain(_, total) = opened[0] { Some(total) } else { None };
     let streams: Vec<_> = paths.iter().cloned().zip(opened.into_iter().map(Opened::into_text)).collect();
-    let reader = TextReader::new(streams, parsing, layout, (schedule, total));
-    Ok((Kind::Text(settings.protect(reader)), parsing))
+    let is_mates = parsing == Parsing::Chunk && streams.len() == 2;
+    let reader = settings.protect(TextReader::new(streams, parsing, layout, (schedule, total)));
+    let kind =
+        if is_mates { Kind::Mates(MateStreams::new(reader, settings.workers)) } else { Kind::Text(reader) };
+    Ok((kind, parsing))
 }

@@ -1,22 +1,24 @@
 //! Open a file of reads and tell what it is: plain, gzip, blocked gzip; seekable or a pipe.
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 
 use crate::bgzf::{self, HEADER_BYTES};
 use crate::{Error, Result};
 
+/// Bytes asked of the system at once.
+const READ_BYTES: usize = 1 << 18;
 /// Text the inflating thread hands over at once.
 const FEED_BYTES: usize = 1 << 20;
 /// Pieces of text that may wait for a reader.
 const FEED_DEPTH: usize = 4;
 
-/// Bytes in order.
-pub(crate) type Stream = Box<dyn Read + Send>;
+/// Bytes in order; buffered, so that they are copied without clearing their place first.
+pub(crate) type Stream = Box<dyn BufRead + Send>;
 
 /// What an opened file turned out to be.
 pub(crate) enum Opened {
@@ -48,7 +50,7 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
     if let (Some(length), false) = (length, is_compressed) {
         return Ok(Opened::Plain(file, length));
     }
-    let whole: Stream = Box::new(Cursor::new(start).chain(file));
+    let whole: Stream = Box::new(BufReader::with_capacity(READ_BYTES, Cursor::new(start).chain(file)));
     Ok(match (is_blocked, is_compressed) {
         (true, _) => Opened::Blocked(whole, length),
         (false, true) => Opened::Text(inflate(whole)),
@@ -61,7 +63,7 @@ impl Opened {
     #[must_use]
     pub(crate) fn into_text(self) -> Stream {
         match self {
-            Self::Plain(file, _) => Box::new(FromStart { file, at: 0 }),
+            Self::Plain(file, _) => Box::new(BufReader::with_capacity(READ_BYTES, FromStart { file, at: 0 })),
             Self::Blocked(stream, _) => inflate(stream),
             Self::Text(stream) => stream,
         }
@@ -91,7 +93,7 @@ impl Read for FromStart {
 fn inflate(compressed: Stream) -> Stream {
     let (sender, receiver) = sync_channel(FEED_DEPTH);
     std::thread::spawn(move || {
-        let mut decoder = MultiGzDecoder::new(std::io::BufReader::with_capacity(FEED_BYTES, compressed));
+        let mut decoder = MultiGzDecoder::new(compressed);
         loop {
             let mut text = Vec::with_capacity(FEED_BYTES);
             let result = decoder.by_ref().take(FEED_BYTES as u64).read_to_end(&mut text);
@@ -111,18 +113,27 @@ struct Feed {
     text: Cursor<Vec<u8>>,
 }
 
-impl Read for Feed {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        loop {
-            let length = self.text.read(buffer)?;
-            if length > 0 || buffer.is_empty() {
-                return Ok(length);
-            }
+impl BufRead for Feed {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        while self.text.position() == self.text.get_ref().len() as u64 {
             match self.receiver.recv() {
                 Ok(text) => self.text = Cursor::new(text?),
-                Err(_) => return Ok(0),
+                Err(_) => break,
             }
         }
+        self.text.fill_buf()
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.text.consume(length);
+    }
+}
+
+impl Read for Feed {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.fill_buf()?.read(buffer)?;
+        self.consume(length);
+        Ok(length)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What happens inside the lock for text that comes in order: O, D, B, L and K parsing.
 
-use std::io::Read;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use crate::batch::{Batch, Mate, Schedule};
@@ -32,18 +32,20 @@ impl File {
 
     /// Append up to `bytes` of the stream to `text`, in as few calls to the system as it allows.
     fn read(&mut self, bytes: usize, text: &mut Vec<u8>) -> Result<()> {
-        let (before, mut filled) = (text.len(), 0);
-        text.resize(before + bytes, 0);
-        while filled < bytes {
-            match self.stream.read(&mut text[before + filled..]) {
-                Ok(0) => break,
-                Ok(length) => filled += length,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+        let mut missing = bytes;
+        while missing > 0 {
+            let ready = match self.stream.fill_buf() {
+                Ok([]) => break,
+                Ok(ready) => &ready[..ready.len().min(missing)],
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(reading(&self.path, error)),
-            }
+            };
+            text.extend_from_slice(ready);
+            let length = ready.len();
+            self.stream.consume(length);
+            missing -= length;
         }
-        text.truncate(before + filled);
-        self.is_at_end = filled < bytes;
+        self.is_at_end = missing > 0;
         Ok(())
     }
 
@@ -100,24 +102,6 @@ impl File {
             if text.len() > MAX_RECORD_BYTES {
                 return Err(self.too_long());
             }
-        }
-        self.offset += text.len() as u64;
-        Ok(())
-    }
-
-    /// Hand out `count` records, reading `bytes` at once. Fewer only at the end of the file.
-    fn copy_records(&mut self, count: usize, bytes: usize, text: &mut Vec<u8>) -> Result<()> {
-        text.extend_from_slice(&self.ahead);
-        self.ahead.clear();
-        let (mut found, mut end) = fastq::skip_records(text, count);
-        while found < count && !self.is_at_end {
-            self.read(bytes, text)?;
-            let (more, length) = fastq::skip_records(&text[end..], count - found);
-            (found, end) = (found + more, end + length);
-        }
-        if found == count {
-            self.ahead.extend_from_slice(&text[end..]);
-            text.truncate(end);
         }
         self.offset += text.len() as u64;
         Ok(())
@@ -182,7 +166,9 @@ impl TextReader {
             Parsing::Deferred => self.take_records(batch, 1)?,
             Parsing::Batch => self.take_records(batch, target)?,
             Parsing::Block => self.take_blocks(batch, target)?,
-            Parsing::Chunk | Parsing::Atomic => self.take_chunks(batch, target)?,
+            Parsing::Chunk | Parsing::Atomic => {
+                self.files[0].copy_chunk(target, &mut batch.mates[0].text)?;
+            }
         }
         batch.order = self.order;
         self.order += 1;
@@ -213,14 +199,29 @@ impl TextReader {
         Ok(())
     }
 
-    /// A chunk of the first file, and as many records of the second.
-    fn take_chunks(&mut self, batch: &mut Batch, bytes: usize) -> Result<()> {
-        let [first, rest @ ..] = self.files.as_mut_slice() else { return Ok(()) };
-        first.copy_chunk(bytes, &mut batch.mates[0].text)?;
-        let Some(second) = rest.first_mut() else { return Ok(()) };
-        let (mut records, _) = fastq::skip_records(&batch.mates[0].text, usize::MAX);
-        // The last record may lack its line end, and one too many in the second file must be seen.
-        records += if first.is_at_end { 2 } else { 0 };
-        second.copy_records(records, bytes, &mut batch.mates[1].text)
+    /// Fill `batch` with a chunk of either file, that of the second as long as `second_bytes` says of the
+    /// first's; tell which files end with it. `None` behind the last, which may be empty: records may
+    /// still wait for it. This runs inside the lock.
+    pub(crate) fn take_mates(
+        &mut self,
+        batch: &mut Batch,
+        second_bytes: impl Fn(usize) -> usize,
+    ) -> Result<Option<[bool; 2]>> {
+        let target = self.target();
+        let [first, second] = self.files.as_mut_slice() else { return Ok(None) };
+        if self.is_done {
+            return Ok(None);
+        }
+        let [mate, other] = batch.mates.as_mut_slice() else { return Ok(None) };
+        (mate.place.offset, other.place.offset) = (first.offset, second.offset);
+        first.copy_chunk(target, &mut mate.text)?;
+        let bytes = if first.is_at_end { target } else { second_bytes(target) };
+        if bytes > 0 {
+            second.copy_chunk(bytes, &mut other.text)?;
+        }
+        batch.order = self.order;
+        self.order += 1;
+        self.is_done = mate.text.is_empty() && other.text.is_empty();
+        Ok(Some([first.is_at_end, second.is_at_end]))
     }
 }
