@@ -66,7 +66,8 @@ def _load(name: str) -> Scorer:
     found = {point.name: point for point in entry_points(group=GROUP)}
     if name not in found:
         message = f"--channels: {name!r} is not one of {', '.join([*CHANNELS, *sorted(found)])}"
-        raise UsageError(message)
+        hint = f"a scorer must be installed beside baleen, under the entry point {GROUP}"
+        raise UsageError(message, hint=hint)
     try:
         scorer: Scorer = found[name].load()()
     except (ImportError, AttributeError, TypeError) as error:

@@ -58,8 +58,10 @@ def read_labels(path: Path) -> LabelFile:
     """
     try:
         lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line[:1] != "#"]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read: {error}") from error
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"is not text: {error}") from error
     table = csv.DictReader(lines, delimiter="\t", strict=True)
     missing = [name for name in ("contig", "position", "label") if name not in (table.fieldnames or ())]
     if missing:
