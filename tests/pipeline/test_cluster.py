@@ -26,7 +26,17 @@ ENVIRONMENT = {
 
 def start(*command: object) -> "subprocess.Popen[bytes]":
     dask = [sys.executable, "-m", "distributed.cli." + str(command[0]), *map(str, command[1:])]
-    return subprocess.Popen(dask, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(dask, env=ENVIRONMENT, start_new_session=True, **silent)
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Wait for a process told to end; one that was just bringing its worker back may not hear it."""
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +55,7 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for process in reversed(processes):
             process.terminate()
         for process in processes:
-            process.wait(30)
+            end(process)
 
 
 def config(scheduler: Path) -> RunConfig:
@@ -79,6 +89,18 @@ def test_an_item_that_kills_its_worker_is_given_up_alone(scheduler: Path) -> Non
         found = dict(workers.run(die_on_two, range(5)))
     assert isinstance(found.pop(2), Lost)
     assert found == {i: i for i in (0, 1, 3, 4)}
+
+
+@pytest.mark.slow
+def test_outcomes_that_died_with_their_worker_are_made_again(scheduler: Path) -> None:
+    with open_workers(config(scheduler), 6) as workers:
+        outcomes = workers.run(square, range(6))
+        found = dict([next(outcomes)])
+        time.sleep(1)  # the others are done, and lie on the workers
+        for pid in dask_workers(scheduler):
+            os.kill(pid, signal.SIGKILL)
+        found.update(outcomes)
+    assert found == {i: i * i for i in range(6)}
 
 
 @pytest.mark.slow

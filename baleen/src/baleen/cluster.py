@@ -12,7 +12,7 @@ from baleen import __version__
 from baleen.config import RunConfig
 from baleen.console import LOG
 from baleen.errors import UsageError
-from baleen.executors import LocalWorkers, Lost, plan_layout
+from baleen.executors import MAX_DEATHS, LocalWorkers, Lost, plan_layout
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -117,7 +117,14 @@ class DaskWorkers:
             else:
                 yield item, outcome
         for item in suspects:
-            yield from self._outcomes(function, [item])
+            yield item, self._alone(function, item)
+
+    def _alone(self, function: Callable[[Item], Outcome], item: Item) -> Outcome | Lost:
+        for _ in range(MAX_DEATHS - 1):
+            ((_, outcome),) = self._outcomes(function, [item])
+            if not isinstance(outcome, Lost):
+                break
+        return outcome
 
     def _outcomes(
         self, function: Callable[[Item], Outcome], items: Sequence[Item]
@@ -128,10 +135,12 @@ class DaskWorkers:
             while running:
                 for future in self._finished(running):
                     item = running.pop(future)
-                    if isinstance(future.exception(), self._death):
-                        yield item, Lost("its worker died twice (out of memory, or a crash)")
-                    else:
-                        yield item, future.result()
+                    outcome: Outcome | Lost
+                    try:
+                        outcome = future.result()  # may have been on a worker that died since
+                    except self._death:
+                        outcome = Lost(f"its worker died {MAX_DEATHS} times (out of memory, or a crash)")
+                    yield item, outcome
         finally:
             executor.shutdown(wait=False)  # cancels what has not begun
 

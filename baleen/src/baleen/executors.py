@@ -29,7 +29,7 @@ IN_HAND = 2
 THREADS_PER_PROCESS = 4
 """More share one interpreter lock to no use, unless there are too few items for more processes."""
 
-_MAX_DEATHS = 3
+MAX_DEATHS = 3
 _STOP_S = 5.0
 
 
@@ -221,7 +221,7 @@ class LocalWorkers:
                     process.give(function, waiting.popleft())
 
     def _run_alone(self, function: Callable[[Item], Outcome], item: Item) -> Outcome | Lost:
-        for _ in range(_MAX_DEATHS - 1):
+        for _ in range(MAX_DEATHS - 1):
             process = _Process(1)
             self._processes.append(process)
             process.give(function, item)
@@ -231,7 +231,7 @@ class LocalWorkers:
                 continue
             finally:
                 self._remove(process)
-        return Lost(f"its worker process died {_MAX_DEATHS} times (out of memory, or a crash)")
+        return Lost(f"its worker process died {MAX_DEATHS} times (out of memory, or a crash)")
 
     def _remove(self, process: "_Process") -> None:
         self._processes.remove(process)
