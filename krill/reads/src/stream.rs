@@ -10,8 +10,10 @@ use flate2::bufread::MultiGzDecoder;
 use crate::bgzf::{self, HEADER_BYTES};
 use crate::{Error, Result};
 
-/// Bytes asked of the system at once.
+/// Bytes of compressed text asked of the system at once.
 const READ_BYTES: usize = 1 << 18;
+/// The same of plain text: few enough to be in the nearest cache when they are copied to their place.
+const PLAIN_READ_BYTES: usize = 1 << 15;
 /// Text the inflating thread hands over at once.
 const FEED_BYTES: usize = 1 << 20;
 /// Pieces of text that may wait for a reader.
@@ -63,7 +65,9 @@ impl Opened {
     #[must_use]
     pub(crate) fn into_text(self) -> Stream {
         match self {
-            Self::Plain(file, _) => Box::new(BufReader::with_capacity(READ_BYTES, FromStart { file, at: 0 })),
+            Self::Plain(file, _) => {
+                Box::new(BufReader::with_capacity(PLAIN_READ_BYTES, FromStart { file, at: 0 }))
+            }
             Self::Blocked(stream, _) => inflate(stream),
             Self::Text(stream) => stream,
         }
