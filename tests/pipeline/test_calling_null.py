@@ -4,37 +4,33 @@ import numpy as np
 import pytest
 
 from baleen.calling import null
+from baleen.calling.channels import Table
 
 N_POSITIONS, N_READS = 400, 200
-PRESENT = np.ones((N_POSITIONS, N_READS), bool)
+IS_CONTROL = np.arange(N_READS) < 100
+UNKNOWN_KMERS = np.full(N_POSITIONS, -1)
+SPREAD_PA, SITE = 2.0, 200
+FOOTPRINT = np.array([0.15, 0.4, 0.8, 1.0, 0.2])
 
 
-def levels(seed=0):
-    return np.random.default_rng(seed).normal(size=(N_POSITIONS, N_READS))
+def standardised(change_pa: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(1).normal(90, SPREAD_PA, (N_POSITIONS, N_READS))
+    level = (noise + change_pa).astype(np.float32)
+    return null.standardise(Table(level, np.ones_like(level)), IS_CONTROL, UNKNOWN_KMERS).z
 
 
-def test_a_trend_is_found():
-    z = levels() + 0.3
-    inner = slice(null.TREND_REACH, -null.TREND_REACH)
-    assert null._trend(z, PRESENT)[inner].mean() == pytest.approx(0.3, abs=0.06)
+def test_a_read_with_a_trend_is_put_back_on_the_control():
+    drift = np.zeros((N_POSITIONS, N_READS))
+    drift[:, 150:] = 0.3 * SPREAD_PA
+    assert standardised(drift)[:, 150:].mean() == pytest.approx(0, abs=0.06)
 
 
 @pytest.mark.parametrize("shift", [2.0, 4.0, 8.0])
 def test_a_modification_is_no_trend_of_its_surroundings(shift):
-    """It pushed its reads' other positions the other way, and natives lay off control for 30 bases."""
-    plain = levels()
+    """It pushed its reads' other positions the other way, and natives lay off control for 40 bases."""
+    plain = np.zeros((N_POSITIONS, N_READS))
     modified = plain.copy()
-    modified[198:203] += shift * np.array([0.15, 0.4, 0.8, 1.0, 0.2])[:, None]
-    moved = (null._trend(modified, PRESENT) - null._trend(plain, PRESENT)).mean(axis=1)
+    modified[SITE - 2 : SITE + 3, ~IS_CONTROL] = shift * SPREAD_PA * FOOTPRINT[:, None]
+    moved = (standardised(modified) - standardised(plain))[:, ~IS_CONTROL].mean(axis=1)
+    moved[SITE - 2 : SITE + 3] = 0
     assert np.abs(moved).max() < 0.05
-
-
-def test_a_read_with_a_trend_is_put_back_on_the_control():
-    rng = np.random.default_rng(1)
-    level = rng.normal(90, 2, (N_POSITIONS, N_READS)).astype(np.float32)
-    is_control = np.arange(N_READS) < 100
-    level[:, 150] += 1.0
-    table = null.Table(level, np.ones_like(level))
-    kmer = np.full(N_POSITIONS, -1)
-    standard = null.standardise(table, is_control, kmer)
-    assert abs(standard.z[:, 150].mean()) < 0.15

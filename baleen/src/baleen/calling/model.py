@@ -26,7 +26,7 @@ from baleen.config import CallingConfig
 from baleen.crew import Each
 from baleen.data import F32, I64
 
-VERSION = 2
+VERSION = 3
 
 MIN_UNMASKED = 200
 """Unmasked positions needed to tell a difference between libraries."""

@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from baleen.calling.counts import Axis, Counts
+from baleen.calling.counts import Axis
 from baleen.data import F32, I32, I64, Bool
 
 N_SPLITS = 2
@@ -21,6 +21,9 @@ MIN_READS = 2
 
 LOG_P = Axis(low=0.0, step=0.05, n_bins=14_002)
 """How finely -ln p is counted."""
+
+LEAST_P = 1e-300
+"""Smaller p-values are taken as this, so that their logarithm is a number."""
 
 
 @dataclass(frozen=True)
@@ -112,17 +115,17 @@ def _split(
     )
 
 
-def count_p_values(p: npt.NDArray[np.float64]) -> Counts:
-    """Count p-values by size; NaN (not tested) does not count."""
-    known = np.maximum(p[~np.isnan(p)], 1e-300)
-    return Counts.of([LOG_P.index(-np.log(known))], (LOG_P.n_bins,))
+def count_p_values(p: npt.NDArray[np.float64]) -> I64:
+    """Return how many p-values lie in each bin of `LOG_P`; NaN (not tested) does not count."""
+    known = np.maximum(p[~np.isnan(p)], LEAST_P)
+    return np.bincount(LOG_P.index(-np.log(known)), minlength=LOG_P.n_bins)
 
 
-def total_counts(parts: Iterable[Counts]) -> Counts:
+def total_counts(parts: Iterable[I64]) -> I64:
     """Add counts of p-values up, one after the other."""
-    total = Counts.total([], (LOG_P.n_bins,))
+    total = np.zeros(LOG_P.n_bins, np.int64)
     for part in parts:
-        total = Counts.total([total, part], total.shape)
+        total += part
     return total
 
 
@@ -140,7 +143,7 @@ class EmpiricalRate:
     rate: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, observed: Counts, split: Counts) -> Self:
+    def of(cls, observed: I64, split: I64) -> Self:
         """Hold the p-values of a run against those of its split controls.
 
         Notes
@@ -149,7 +152,7 @@ class EmpiricalRate:
         seen is not impossible) over the share of the run's; as a q-value it is the least rate of
         all larger p-values (Storey and Tibshirani 2003), with the share of nulls taken as 1.
         """
-        n_split, n_observed = int(split.count.sum()), int(observed.count.sum())
+        n_split, n_observed = int(split.sum()), int(observed.sum())
         if n_split == 0 or n_observed == 0:
             return cls(np.full(LOG_P.n_bins, np.nan))
         expected = (1 + _at_least(split)) / (1 + n_split)
@@ -158,12 +161,10 @@ class EmpiricalRate:
 
     def __call__(self, p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the q-value of each p-value; NaN stays NaN."""
-        known = np.maximum(np.where(np.isnan(p), 1.0, p), 1e-300)
+        known = np.maximum(np.where(np.isnan(p), 1.0, p), LEAST_P)
         return np.where(np.isnan(p), np.nan, self.rate[LOG_P.index(-np.log(known))])
 
 
-def _at_least(counts: Counts) -> I64:
+def _at_least(counts: I64) -> I64:
     """Return how many values lie in each bin or above it."""
-    dense = np.zeros(LOG_P.n_bins, np.int64)
-    dense[counts.code] = counts.count
-    return np.cumsum(dense[::-1])[::-1]
+    return np.cumsum(counts[::-1])[::-1]

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from baleen.calling import SIGNIFICANT, candidates, event_limit, finish_contig
-from baleen.calling.counts import Counts
-from baleen.calling.splits import LOG_P, EmpiricalRate, count_p_values, total_counts
+from baleen.calling.splits import EmpiricalRate, count_p_values, total_counts
 from baleen.columns import CONTRAST_COLUMNS, SITE_COLUMNS, Column
 from baleen.data import SiteCalls
 from baleen.outputs.adjusting import Adjustment
@@ -46,7 +45,7 @@ def merge_sites(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> 
         nonlocal observed
         for sites in _sites(slices):
             candidate_p.frombytes(sites["pvalue"][candidates(sites)].tobytes())
-            observed = total_counts([observed, count_p_values(sites["pvalue"])])
+            observed += count_p_values(sites["pvalue"])
             yield sites["pvalue"]
 
     adjust = Adjustment.over(p_values(), path.parent)
@@ -94,13 +93,16 @@ def merge_contrasts(path: Path, slices: Sequence[Path], comments: Sequence[str])
 def split_header(split_p: Sequence[npt.NDArray[np.float64]]) -> dict[str, Any]:
     """Return what a slice of calls says of the split controls of its contigs."""
     counts = total_counts(map(count_p_values, split_p))
-    return {"split_bin": counts.code.tolist(), "split_count": counts.count.tolist()}
+    bins = np.flatnonzero(counts)
+    return {"split_bin": bins.tolist(), "split_count": counts[bins].tolist()}
 
 
-def _split_counts(path: Path) -> Counts:
+def _split_counts(path: Path) -> npt.NDArray[np.int64]:
     with closing(Slice(path)) as piece:
-        code, count = (np.array(piece.meta[name], np.int64) for name in ("split_bin", "split_count"))
-    return Counts(code, count, (LOG_P.n_bins,))
+        bins, count = (np.array(piece.meta[name], np.int64) for name in ("split_bin", "split_count"))
+    counts = total_counts([])
+    counts[bins] = count
+    return counts
 
 
 def _sites(slices: Sequence[Path]) -> Iterator[SiteCalls]:
