@@ -6,12 +6,14 @@
 //! are independent: the same bytes for any number of threads.
 
 mod cells;
+mod products;
 
 use crate::isa::{Isa, Kernel};
-use crate::lanes::{Buffer, exp, ln_product, sum_ln_1p};
+use crate::lanes::{Buffer, exp, ln_product};
 use crate::parallel::map_rows;
 use crate::{Error, Result};
-use cells::{Cells, RowEvidence, member_weights};
+use cells::{Cells, Details, log_sum, member_weights};
+use products::{LANES, Products, Scaled};
 
 /// The grid and its priors. `shares`, `first_prior` and `second_prior` have one length.
 #[derive(Debug, Clone)]
@@ -124,7 +126,6 @@ struct Group {
     outlier: Buffer,
     density: Buffer,
     excess: Buffer,
-    work: Buffer,
     /// Height of the shifted normal of each measurement, one row per shift of the grid.
     height: Buffer,
     /// Factor of the squared deviation in its exponent. Neither depends on the center.
@@ -157,7 +158,6 @@ impl Group {
             outlier: zeros(),
             density: zeros(),
             excess: zeros(),
-            work: zeros(),
             values,
             roots,
             height,
@@ -179,11 +179,12 @@ impl Group {
             let u = (values[i] - center) * roots[i];
             standard[i] = u;
             outlier[i] = height * exp(width * u * u);
-            density[i] = inlier * exp(-0.5 * u * u) + outlier[i];
+            // far from everything both densities are 0: their ratio is then 1
+            density[i] = (inlier * exp(-0.5 * u * u) + outlier[i]).max(f32::MIN_POSITIVE);
         }
-        self.work.copy_from_slice(density);
-        self.work[self.columns.len()..].fill(1.0); // padding counts for nothing
-        ln_product(&mut self.work)
+        let mut factors = self.density[..self.columns.len().next_multiple_of(16).min(padded)].to_vec();
+        factors[self.columns.len()..].fill(1.0); // padding counts for nothing
+        ln_product(&mut factors)
     }
 
     /// Fill `excess` with the density ratio of shifted to unshifted, minus 1, for shift `index`.
@@ -200,15 +201,12 @@ impl Group {
             let u = standard[i] - shift * roots[i];
             excess[i] = (height[i] * exp(width[i] * u * u) + outlier[i]) / density[i] - 1.0;
         }
-        self.excess[self.columns.len()..].fill(0.0); // padding multiplies by 1
     }
 
-    /// Append, for each share, the sum of ln(1 + share (ratio - 1)).
+    /// The likelihood ratio to no shifted measurement, for each share of a block.
     #[inline(always)]
-    fn push_gains(&mut self, shares: &[f32], gains: &mut Vec<f64>) {
-        for &share in shares {
-            gains.push(sum_ln_1p(share, &self.excess, &mut self.work));
-        }
+    fn gains(&self, block: &Shares) -> Products {
+        Products::of(&block.value, &self.excess[..self.columns.len()])
     }
 
     /// Add `weight` times the posterior of the shifted component.
@@ -220,61 +218,102 @@ impl Group {
     }
 }
 
-/// Score one row; `center` and `center_sd` place the unshifted mean.
+/// Up to [`LANES`] shares of a grid and their priors; places that are left have none.
+#[derive(Debug, Clone)]
+struct Shares {
+    n: usize,
+    value: [f64; LANES],
+    first_prior: [f64; LANES],
+    second_prior: [f64; LANES],
+}
+
+impl Shares {
+    fn blocks(grid: &Grid) -> Vec<Self> {
+        let lanes = |values: &[f32], start: usize| -> [f64; LANES] {
+            std::array::from_fn(|lane| values.get(start + lane).map_or(0.0, |&value| f64::from(value)))
+        };
+        let block = |start: usize| Self {
+            n: (grid.shares.len() - start).min(LANES),
+            value: lanes(&grid.shares, start),
+            first_prior: lanes(&grid.first_prior, start),
+            second_prior: lanes(&grid.second_prior, start),
+        };
+        (0..grid.shares.len()).step_by(LANES).map(block).collect()
+    }
+}
+
+/// Score one row; `center` and `center_sd` place the unshifted mean. Details are given where there
+/// is room for members.
 #[inline(always)]
 fn row(
     data: &Measurements<'_>,
     row: usize,
     (center, center_sd): (f32, f32),
-    grid: &Grid,
+    (grid, shares): (&Grid, &[Shares]),
     members: Option<&mut [f32]>,
-) -> RowEvidence {
+) -> (f64, Details) {
     let (mut first, mut second) = (data.group(row, true, grid), data.group(row, false, grid));
-    let mut cells = Cells::with_room(grid);
+    let mut cells = members.is_some().then(|| Cells::with_room(grid));
     let place = |step: f32| center + step * center_sd;
+    let (mut free, mut same): (Vec<f64>, Vec<f64>) = (vec![], vec![]); // of each center
     for &step in &grid.center_steps {
         let likelihood = first.center(place(step), grid);
         second.center(place(step), grid);
-        cells.outer.push(likelihood - 0.5 * f64::from(step * step));
+        let outer = likelihood - 0.5 * f64::from(step * step);
+        let (mut free_here, mut same_here) = (Scaled::ZERO, Scaled::ZERO);
         for shift in 0..grid.shifts.len() {
             first.shift(shift, grid);
             second.shift(shift, grid);
-            first.push_gains(&grid.shares, &mut cells.first);
-            second.push_gains(&grid.shares, &mut cells.second);
+            let (mut in_first, mut in_second) = (Scaled::ZERO, Scaled::ZERO);
+            for block in shares {
+                let (one, two) = (first.gains(block), second.gains(block));
+                in_first = in_first.plus(one.sum(&block.first_prior));
+                in_second = in_second.plus(two.sum(&block.second_prior));
+                same_here = same_here.plus(one.times(&two).sum(&block.second_prior));
+                if let Some(cells) = &mut cells {
+                    cells.first.extend(one.ln().take(block.n));
+                    cells.second.extend(two.ln().take(block.n));
+                }
+            }
+            free_here = free_here.plus(in_first.times(in_second));
+        }
+        free.push(outer + free_here.ln());
+        same.push(outer + same_here.ln());
+        if let Some(cells) = &mut cells {
+            cells.outer.push(outer);
         }
     }
-    let evidence = RowEvidence::from_cells(&cells, grid, members.is_some());
-    if let Some(members) = members {
-        let weights = member_weights(&cells, grid);
-        let mut sums = (vec![0.0; first.values.len()], vec![0.0; second.values.len()]);
-        let mut cell = weights.iter();
-        for &step in &grid.center_steps {
-            first.center(place(step), grid);
-            second.center(place(step), grid);
-            for shift in 0..grid.shifts.len() {
-                let near: Vec<_> = cell.by_ref().take(grid.shares.len()).collect();
-                if near.iter().all(|w| w.0 + w.1 < NEGLIGIBLE) {
-                    continue;
+    let log_ratio = log_sum(free.iter().copied()) - log_sum(same.iter().copied());
+    let (Some(members), Some(cells)) = (members, cells) else { return (log_ratio, Details::default()) };
+    let weights = member_weights(&cells, grid);
+    let mut sums = (vec![0.0; first.columns.len()], vec![0.0; second.columns.len()]);
+    let mut cell = weights.iter();
+    for &step in &grid.center_steps {
+        first.center(place(step), grid);
+        second.center(place(step), grid);
+        for shift in 0..grid.shifts.len() {
+            let near: Vec<_> = cell.by_ref().take(grid.shares.len()).collect();
+            if near.iter().all(|w| w.0 + w.1 < NEGLIGIBLE) {
+                continue;
+            }
+            first.shift(shift, grid);
+            second.shift(shift, grid);
+            for (&share, &&(in_first, in_second)) in grid.shares.iter().zip(&near) {
+                if in_first > NEGLIGIBLE {
+                    first.add_members(share, in_first, &mut sums.0);
                 }
-                first.shift(shift, grid);
-                second.shift(shift, grid);
-                for (&share, &&(in_first, in_second)) in grid.shares.iter().zip(&near) {
-                    if in_first > NEGLIGIBLE {
-                        first.add_members(share, in_first, &mut sums.0);
-                    }
-                    if in_second > NEGLIGIBLE {
-                        second.add_members(share, in_second, &mut sums.1);
-                    }
+                if in_second > NEGLIGIBLE {
+                    second.add_members(share, in_second, &mut sums.1);
                 }
             }
         }
-        for (group, sums) in [(&first, &sums.0), (&second, &sums.1)] {
-            for (&column, &p) in group.columns.iter().zip(sums) {
-                members[column] = p.clamp(0.0, 1.0);
-            }
+    }
+    for (group, sums) in [(&first, &sums.0), (&second, &sums.1)] {
+        for (&column, &p) in group.columns.iter().zip(sums) {
+            members[column] = p.clamp(0.0, 1.0);
         }
     }
-    evidence
+    (log_ratio, Details::of(&cells, grid))
 }
 
 /// Posterior mass of a grid cell below which it is left out of the members' sums.
@@ -285,14 +324,14 @@ struct RowKernel<'a> {
     data: Measurements<'a>,
     index: usize,
     center: (f32, f32),
-    grid: &'a Grid,
+    grid: (&'a Grid, &'a [Shares]),
     members: Option<&'a mut [f32]>,
 }
 
 impl Kernel for RowKernel<'_> {
-    type Output = RowEvidence;
+    type Output = (f64, Details);
     #[inline(always)]
-    fn run(self) -> RowEvidence {
+    fn run(self) -> (f64, Details) {
         row(&self.data, self.index, self.center, self.grid, self.members)
     }
 }
@@ -332,19 +371,20 @@ impl Grid {
             return Err(Error::Argument { name: "center", problem });
         }
         let isa = Isa::selected()?;
+        let shares = Shares::blocks(self);
         let scored = map_rows(rows, threads, |i| {
             let mut members = vec![0.0; if want_details { columns } else { 0 }];
             let wanted = want_details.then_some(&mut members[..]);
             let center = (center[i], center_sd[i]);
-            let kernel = RowKernel { data, index: i, center, grid: self, members: wanted };
+            let kernel = RowKernel { data, index: i, center, grid: (self, &shares), members: wanted };
             (isa.run(kernel), members)
         })?;
         let mut out = Evidence::default();
-        for (row, members) in scored {
-            out.log_ratio.push(row.log_ratio);
-            out.share.extend(row.share);
-            out.share_tempered.extend(row.share_tempered);
-            out.shift.extend(row.shift);
+        for ((log_ratio, details), members) in scored {
+            out.log_ratio.push(log_ratio);
+            out.share.extend(details.share);
+            out.share_tempered.extend(details.share_tempered);
+            out.shift.extend(details.shift);
             out.members.extend(members);
         }
         Ok(out)

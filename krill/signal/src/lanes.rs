@@ -70,40 +70,6 @@ pub(crate) fn exp(x: f32) -> f32 {
     if x < -87.0 { 0.0 } else { p * power }
 }
 
-/// Sum of `ln(1 + share * excess)`: the logarithm of a product kept as mantissas and exponent, so
-/// that one logarithm is paid. Each factor lies in 2^-30 .. 2^30; the length is from [`padded`], and
-/// `work` is as long.
-#[inline(always)]
-pub(crate) fn sum_ln_1p(share: f32, excess: &[f32], work: &mut [f32]) -> f64 {
-    let factor = |excess: f32| 1.0 + share * excess;
-    let parts = (excess.len() / (LANES / 4)).min(4);
-    let length = excess.len() / parts.max(1);
-    let part = |i: usize| &excess[i * length..][..length];
-    let out = &mut work[..length];
-    match parts {
-        0 => {}
-        1 => {
-            let a = part(0);
-            for i in 0..length {
-                out[i] = factor(a[i]);
-            }
-        }
-        2 => {
-            let (a, b) = (part(0), part(1));
-            for i in 0..length {
-                out[i] = factor(a[i]) * factor(b[i]);
-            }
-        }
-        _ => {
-            let (a, b, c, d) = (part(0), part(1), part(2), part(3));
-            for i in 0..length {
-                out[i] = (factor(a[i]) * factor(b[i])) * (factor(c[i]) * factor(d[i]));
-            }
-        }
-    }
-    ln_product(out)
-}
-
 /// Logarithm of the product of positive values; they are used up. The length is 0 or a power of
 /// two times an odd number, best a multiple of 16.
 #[inline(always)]
@@ -168,8 +134,6 @@ mod tests {
         for n in [0, LANES / 4, LANES / 2, LANES, 31 * LANES, 64 * LANES] {
             for factor in [1e-3_f32, 0.7, 1e9] {
                 let want = n as f64 * f64::from(factor).ln();
-                let got = sum_ln_1p(0.5, &vec![2.0 * (factor - 1.0); n], &mut vec![0.0; n]);
-                assert!((got - want).abs() <= 1e-6 * want.abs() + 1e-4 * n as f64, "{n} {factor}");
                 let got = ln_product(&mut vec![factor; n]);
                 assert!((got - want).abs() <= 1e-6 * want.abs(), "{n} {factor}");
             }

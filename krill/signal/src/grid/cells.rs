@@ -1,8 +1,8 @@
-//! Sums over the cells of a grid for one row: evidence, posteriors, weights of the members.
+//! Details of one row from the cells of its grid: posteriors, weights of the members.
 
 use super::Grid;
 
-/// Log weights of one row on the grid, index `(center * shifts + shift) * shares + share`.
+/// Log likelihood ratios of one row on the grid, index `(center * shifts + shift) * shares + share`.
 pub(super) struct Cells {
     pub(super) first: Vec<f64>,  // gain of the first group
     pub(super) second: Vec<f64>, // gain of the second group
@@ -23,7 +23,7 @@ impl Cells {
     }
 }
 
-fn log_sum(values: impl Iterator<Item = f64> + Clone) -> f64 {
+pub(super) fn log_sum(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let top = values.clone().fold(f64::NEG_INFINITY, f64::max);
     if top == f64::NEG_INFINITY {
         return top;
@@ -70,49 +70,20 @@ impl LogPriors {
     }
 }
 
-pub(super) struct RowEvidence {
-    pub(super) log_ratio: f64,
+/// Posteriors of a row.
+#[derive(Debug, Default)]
+pub(super) struct Details {
     pub(super) share: Vec<f32>,
     pub(super) share_tempered: Vec<f32>,
     pub(super) shift: Vec<f32>,
 }
 
-impl RowEvidence {
-    pub(super) fn from_cells(cells: &Cells, grid: &Grid, want_details: bool) -> Self {
-        let log_ratio = free(cells, grid) - shared(cells, grid);
-        if !want_details {
-            return Self { log_ratio, share: vec![], share_tempered: vec![], shift: vec![] };
-        }
+impl Details {
+    pub(super) fn of(cells: &Cells, grid: &Grid) -> Self {
         let (share, shift) = posterior(cells, grid, 1.0);
         let (share_tempered, _) = posterior(cells, grid, f64::from(grid.temper));
-        Self { log_ratio, share, share_tempered, shift }
+        Self { share, share_tempered, shift }
     }
-}
-
-/// ln P(data | shares of both groups free), up to the same constant as [`shared`].
-fn free(cells: &Cells, grid: &Grid) -> f64 {
-    let priors = LogPriors::new(grid);
-    let blocks: Vec<f64> = cells
-        .blocks(grid)
-        .enumerate()
-        .map(|(b, (f, s))| cells.outer[b / grid.shifts.len()] + priors.first(f, 1.0) + priors.second(s, 1.0))
-        .collect();
-    log_sum(blocks.iter().copied())
-}
-
-/// ln P(data | one share for both groups), up to the constant common to both hypotheses.
-fn shared(cells: &Cells, grid: &Grid) -> f64 {
-    let priors = LogPriors::new(grid);
-    let per_center = grid.shifts.len();
-    let blocks: Vec<f64> = cells
-        .blocks(grid)
-        .enumerate()
-        .map(|(b, (f, s))| {
-            let both = f.iter().zip(s).zip(&priors.second).map(|((f, s), prior)| f + s + prior);
-            cells.outer[b / per_center] + log_sum(both)
-        })
-        .collect();
-    log_sum(blocks.iter().copied())
 }
 
 /// Posterior of share and shift with both shares free.
