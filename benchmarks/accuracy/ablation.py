@@ -36,27 +36,18 @@ class Change(NamedTuple):
     settings: tuple[tuple[str, Any], ...] = (("channels", ("level",)),)
 
 
-def _no_trend(z: np.ndarray, present: np.ndarray) -> np.ndarray:
-    return np.zeros(present.shape, np.float32)
-
-
-def _plain_trend(z: np.ndarray, present: np.ndarray) -> np.ndarray:
-    total, count = (
-        null._around(one.astype(np.float32), null.TREND_REACH) - null._around(one.astype(np.float32), 4)
-        for one in (np.where(present, np.clip(z, -3, 3), 0), present)
-    )
-    return (total / (count + null.TREND_PRIOR)).astype(np.float32)
-
-
+_NO_TREND = replace(null.TREND, gap=null.TREND.reach)
+_PLAIN_TREND = replace(null.TREND, gap=4, cut=np.inf, slope=1.0)
+_NO_SHRINKAGE = replace(null.MODERATION, prior=1e-6, kind_prior=1e-6)
 _UNMODIFIED = replace(mixture.GRID, second_prior=(1.0, *(0.0 for _ in mixture.GRID.shares[1:])))
 
 CHANGES = (
     Change("default, level"),
     Change("peak of the footprint alone", ((footprint, "DEFAULT", (0.0, 0.0, 0.0, 1.0, 0.0)),)),
     Change("flat footprint over three positions", ((footprint, "DEFAULT", (0.0, 0.0, 1.0, 1.0, 1.0)),)),
-    Change("without the reads' local trend", ((null, "_trend", _no_trend),)),
-    Change("trend a plain mean beyond 4 positions", ((null, "_trend", _plain_trend),)),
-    Change("without shrinkage", ((null, "PRIOR_READS", 1e-6), (null, "PRIOR_KMER_READS", 1e-6))),
+    Change("without the reads' local trend", ((null, "TREND", _NO_TREND),)),
+    Change("trend a plain mean beyond 4 positions", ((null, "TREND", _PLAIN_TREND),)),
+    Change("without shrinkage", ((null, "MODERATION", _NO_SHRINKAGE),)),
     Change("controls taken as unmodified", ((mixture, "GRID", _UNMODIFIED),)),
     Change("a shift is the same in all reads", ((mixture, "GRID", replace(mixture.GRID, shift_spread=0.0)),)),
     Change("positions of 2 reads not tested", ((signal, "MIN_READS", 3),)),

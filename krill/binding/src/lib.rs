@@ -10,6 +10,7 @@ mod grid;
 mod map;
 mod reads;
 mod signals;
+mod tables;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::panic::PanicException;
@@ -45,5 +46,6 @@ fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     map::register(module)?;
     reads::register(module)?;
     signals::register(module)?;
+    tables::register(module)?;
     Ok(())
 }

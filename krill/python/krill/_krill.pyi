@@ -41,6 +41,9 @@ __all__ = [
     "mixture_gain",
     "pump_copy",
     "pump_signals",
+    "table_control_center",
+    "table_shifts",
+    "table_standardise",
 ]
 
 _F32 = npt.NDArray[np.float32]
@@ -123,6 +126,24 @@ def mixture_gain(
     starts: tuple[tuple[float, ...], tuple[float, ...], float, int],
     threads: int,
 ) -> npt.NDArray[np.float64]: ...
+def table_control_center(
+    values: _F32, precision: _F32, is_control: _Bool, rows: int
+) -> tuple[_F32, _F32]: ...
+def table_shifts(
+    z: _F32,
+    weight: _F32,
+    is_control: _Bool,
+    spread: _F32,
+    footprint: tuple[list[float], float, float],
+) -> tuple[_F32, _F32, _F32]: ...
+def table_standardise(
+    values: _F32,
+    weight: _F32,
+    is_control: _Bool,
+    kind: _I64,
+    moderation: tuple[float, float, float],
+    trend: tuple[int, int, float, float, float],
+) -> tuple[_F32, _F32]: ...
 
 @final
 class PumpReport:

@@ -15,6 +15,7 @@ mod lanes;
 mod parallel;
 pub mod pore_model;
 pub mod ragged;
+pub mod tables;
 
 pub use error::{Error, Result};
 pub use isa::Isa;

@@ -28,15 +28,9 @@ def site_evidence(
 
     The shared share as rival is what removes false sites at k-mers with two levels in both.
     """
-    center, deviation = control_center(shifts, ~is_native)
-    return mixture_evidence(
-        shifts.value[rows],
-        shifts.precision[rows],
-        is_native,
-        (center[rows], deviation[rows]),
-        GRID,
-        details=details,
-    )
+    here = Shifts(shifts.value[rows], shifts.precision[rows], shifts.plain_precision[rows])
+    center = control_center(here, ~is_native)
+    return mixture_evidence(here.value, here.precision, is_native, center, GRID, details=details)
 
 
 def site_gain(shifts: Shifts, is_native: Bool, rows: np.ndarray) -> F32:

@@ -1,0 +1,85 @@
+//! `krill.tables`: rows held against their controls.
+
+use crate::detached::detached;
+use crate::value_error;
+use krill_signal::tables::{
+    Footprint, Moderation, Shifts, Standardised, Table, Trend, control_center, standardise,
+};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use pyo3::prelude::*;
+
+type F32<'py> = PyReadonlyArray1<'py, f32>;
+type Out<'py> = Bound<'py, PyArray1<f32>>;
+
+/// Tables of so many cells take no longer than the way out of the interpreter and back.
+const ATTACHED_CELLS: usize = 4096;
+
+fn work<T: Send>(py: Python<'_>, cells: usize, work: impl FnOnce() -> T + Send) -> T {
+    if cells <= ATTACHED_CELLS { work() } else { detached(py, work) }
+}
+
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "how PyO3 hands arrays over")]
+fn table_standardise<'py>(
+    py: Python<'py>,
+    values: F32<'py>,
+    weight: F32<'py>,
+    is_control: PyReadonlyArray1<'py, bool>,
+    kind: PyReadonlyArray1<'py, i64>,
+    moderation: (f64, f64, f32),
+    trend: (usize, usize, f32, f32, f32),
+) -> PyResult<(Out<'py>, Out<'py>)> {
+    let (values, kind) = (values.as_slice()?, kind.as_slice()?);
+    let table =
+        Table::new(kind.len(), values, weight.as_slice()?, is_control.as_slice()?).map_err(value_error)?;
+    let (prior, kind_prior, clip) = moderation;
+    let (reach, gap, trend_prior, cut, slope) = trend;
+    let moderation = Moderation { prior, kind_prior, clip };
+    let trend = Trend { reach, gap, prior: trend_prior, cut, slope };
+    let Standardised { z, spread } =
+        work(py, values.len(), || standardise(table, kind, moderation, trend)).map_err(value_error)?;
+    Ok((z.into_pyarray(py), spread.into_pyarray(py)))
+}
+
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "how PyO3 hands arrays over")]
+fn table_shifts<'py>(
+    py: Python<'py>,
+    z: F32<'py>,
+    weight: F32<'py>,
+    is_control: PyReadonlyArray1<'py, bool>,
+    spread: F32<'py>,
+    footprint: (Vec<f32>, f32, f64),
+) -> PyResult<(Out<'py>, Out<'py>, Out<'py>)> {
+    let (z, spread) = (z.as_slice()?, spread.as_slice()?);
+    let table =
+        Table::new(spread.len(), z, weight.as_slice()?, is_control.as_slice()?).map_err(value_error)?;
+    let (shares, least_precision, prior) = footprint;
+    let footprint = Footprint { shares, least_precision, prior };
+    let Shifts { value, precision, plain_precision } =
+        work(py, z.len(), || footprint.shifts(table, spread)).map_err(value_error)?;
+    Ok((value.into_pyarray(py), precision.into_pyarray(py), plain_precision.into_pyarray(py)))
+}
+
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "how PyO3 hands arrays over")]
+fn table_control_center<'py>(
+    py: Python<'py>,
+    values: F32<'py>,
+    precision: F32<'py>,
+    is_control: PyReadonlyArray1<'py, bool>,
+    rows: usize,
+) -> PyResult<(Out<'py>, Out<'py>)> {
+    let values = values.as_slice()?;
+    let table =
+        Table::new(rows, values, precision.as_slice()?, is_control.as_slice()?).map_err(value_error)?;
+    let (center, deviation) = work(py, values.len(), || control_center(table));
+    Ok((center.into_pyarray(py), deviation.into_pyarray(py)))
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(table_standardise, module)?)?;
+    module.add_function(wrap_pyfunction!(table_shifts, module)?)?;
+    module.add_function(wrap_pyfunction!(table_control_center, module)?)?;
+    Ok(())
+}
