@@ -278,6 +278,10 @@ def test_a_position_without_control_lies_between_tested_ones():
     inside = (sites["position"] >= 102) & (sites["position"] < 108)
     assert set(sites["filter"][inside]) == {"NO_CONTROL"}
     assert np.isnan(sites["pvalue"][inside]).all()
+    assert set(sites["n_native"][inside]) == {30}
+    beside = (np.abs(sites["position"] - 104.5) < 10) & ~np.isnan(sites["pvalue"])
+    assert beside.sum() >= 10
+    assert sites["pvalue"][beside].min() > 1e-3
     assert set(sites["filter"][~inside & (sites["position"] < 95)]) == {"PASS"}
 
 

@@ -34,3 +34,14 @@ def test_a_modification_is_no_trend_of_its_surroundings(shift):
     moved = (standardised(modified) - standardised(plain))[:, ~IS_CONTROL].mean(axis=1)
     moved[SITE - 2 : SITE + 3] = 0
     assert np.abs(moved).max() < 0.05
+
+
+def test_levels_without_controls_are_absent():
+    level = np.random.default_rng(1).normal(90, SPREAD_PA, (N_POSITIONS, N_READS)).astype(np.float32)
+    weight = np.ones_like(level)
+    few = {100: 0, 101: 1, 102: 2}
+    for position, n in few.items():
+        weight[position, n:100] = 0
+    got = null.standardise(Table(level, weight), IS_CONTROL, UNKNOWN_KMERS)
+    assert {position: int((got.weight[position] > 0).sum()) for position in few} == {100: 0, 101: 0, 102: 102}
+    assert not got.z[[100, 101]].any()

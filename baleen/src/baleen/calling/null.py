@@ -17,6 +17,9 @@ TREND = tables.Trend(reach=40, gap=10, prior=8.0, cut=3.0, slope=0.515)
 """What deviates more than the cut is no trend but a modification elsewhere, and must not be taken off
 here; nor does what lies so near that one modification may show in both."""
 
+MIN_CONTROLS = 2
+"""A center of fewer controls says nothing of the position: its levels do not count."""
+
 
 @dataclass(frozen=True)
 class Standardised:
@@ -51,7 +54,12 @@ def standardise(table: Table, is_control: Bool, kmer: npt.NDArray[np.int64]) -> 
 
     Notes
     -----
-    Formulas: `krill.tables.standardise`; positions of one k-mer are alike.
+    Formulas: `krill.tables.standardise`; positions of one k-mer are alike. Positions with fewer
+    controls than `MIN_CONTROLS` are absent.
     """
-    z, spread = tables.standardise(table.value, table.weight, is_control, kmer, MODERATION, TREND)
-    return Standardised(z, table.weight, spread)
+    weight = table.weight
+    is_known = np.count_nonzero(weight[:, is_control] > 0, axis=1) >= MIN_CONTROLS
+    if not is_known.all():
+        weight = np.where(is_known[:, None], weight, np.float32(0))
+    z, spread = tables.standardise(table.value, weight, is_control, kmer, MODERATION, TREND)
+    return Standardised(z, weight, spread)

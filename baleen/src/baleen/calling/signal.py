@@ -118,19 +118,28 @@ def score_signal(
     untangled = neighbours.untangle(
         level, shifts, footprint.DEFAULT, is_native, neighbours.Scored(rows, observed, gain)
     )
-    scores = _Scores(rows, untangled, statistic, [*nulls, *thinned], samples)
+    counts = _counts(shifts, tables[0], is_native)
+    scores = _Scores(rows, untangled, statistic, [*nulls, *thinned], samples, counts)
     signal = _assemble(shifts, _difference(level, is_native), is_native, scores)
     return replace(signal, candidates=tuple(names), splits=tuple(split_values))
 
 
 class _Scores(NamedTuple):
-    """What was computed of the tested rows, and per relabelling the null values with their depths."""
+    """What was computed of the tested rows; null values and depths per relabelling; reads per label."""
 
     rows: npt.NDArray[np.int64]
     observed: neighbours.Untangled
     statistic: npt.NDArray[np.float64]
     nulls: list[tuple[F32, I32]]
     samples: tuple[SampleMeans, ...]
+    counts: tuple[I32, I32]
+
+
+def _counts(shifts: footprint.Shifts, level: Table, is_native: Bool) -> tuple[I32, I32]:
+    """Return how many natives and controls have a shift; by their levels where no read has one."""
+    present = shifts.precision > 0
+    present = np.where(present.any(axis=1, keepdims=True), present, level.weight > 0)
+    return tuple(present[:, label].sum(axis=1).astype(np.int32) for label in (is_native, ~is_native))
 
 
 def _shifts(one: null.Standardised, level: null.Standardised, is_native: Bool) -> footprint.Shifts:
@@ -235,8 +244,8 @@ def _assemble(shifts: footprint.Shifts, difference: F32, is_native: Bool, scores
     statistic[:, rows] = scores.statistic
     return SignalScores(
         tested=tested,
-        n_native=present[:, is_native].sum(axis=1).astype(np.int32),
-        n_control=present[:, ~is_native].sum(axis=1).astype(np.int32),
+        n_native=scores.counts[0],
+        n_control=scores.counts[1],
         statistic=statistic,
         null_statistic=np.concatenate([statistic for statistic, _ in scores.nulls], axis=1),
         null_depth=np.concatenate([depth for _, depth in scores.nulls]),
