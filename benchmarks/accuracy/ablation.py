@@ -37,7 +37,7 @@ class Change(NamedTuple):
 
 
 _NO_TREND = replace(null.TREND, gap=null.TREND.reach)
-_PLAIN_TREND = replace(null.TREND, gap=4, cut=np.inf, slope=1.0)
+_PLAIN_TREND = replace(null.TREND, gap=4, cut=np.inf, slope=1.0, difference=np.inf)
 _NO_SHRINKAGE = replace(null.MODERATION, prior=1e-6, kind_prior=1e-6)
 _UNMODIFIED = replace(mixture.GRID, second_prior=(1.0, *(0.0 for _ in mixture.GRID.shares[1:])))
 
@@ -46,6 +46,7 @@ CHANGES = (
     Change("peak of the footprint alone", ((footprint, "DEFAULT", (0.0, 0.0, 0.0, 1.0, 0.0)),)),
     Change("flat footprint over three positions", ((footprint, "DEFAULT", (0.0, 0.0, 1.0, 1.0, 1.0)),)),
     Change("without the reads' local trend", ((null, "TREND", _NO_TREND),)),
+    Change("trend of all positions alike", ((null, "TREND", replace(null.TREND, difference=np.inf)),)),
     Change("trend a plain mean beyond 4 positions", ((null, "TREND", _PLAIN_TREND),)),
     Change("without shrinkage", ((null, "MODERATION", _NO_SHRINKAGE),)),
     Change("controls taken as unmodified", ((mixture, "GRID", _UNMODIFIED),)),

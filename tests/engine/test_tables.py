@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from krill import tables
 
 MODERATION = tables.Moderation(prior=10.0, kind_prior=15.0, clip=4.0)
-TREND = tables.Trend(reach=5, gap=2, prior=8.0, cut=3.0, slope=0.515)
+TREND = tables.Trend(reach=5, gap=2, prior=8.0, cut=3.0, slope=0.515, difference=2.5)
 FOOTPRINT = tables.Footprint(shares=(0.15, 0.4, 0.8, 1.0, 0.2), least_precision=0.35, prior=50.0)
 
 shapes = given(st.integers(1, 40), st.integers(1, 30), st.floats(0, 1), st.integers(0, 2**32 - 1))
@@ -56,15 +56,31 @@ def standardise(value, weight, is_control, kind, moderation=MODERATION, trend=TR
         shrunken = (freedom[i] * variance[i] + moderation.prior * typical) / (freedom[i] + moderation.prior)
         spread[i] = np.sqrt(max(shrunken, 1e-6 * max(everywhere, 1e-6)))
     z = np.where(present, (value - center[:, None]) / spread[:, None], 0)
-    counted = z * np.maximum(1 - (z / trend.cut) ** 2, 0) ** 2 / trend.slope
+    like = likeness(z, present, is_control, moderation.clip, trend)
+    counted = like * z * np.maximum(1 - (z / trend.cut) ** 2, 0) ** 2 / trend.slope
     off = np.zeros_like(z)
     for i in range(len(z)):
         away = np.abs(np.arange(len(z)) - i)
         near = (away > trend.gap) & (away <= trend.reach)
-        off[i] = counted[near].sum(axis=0) / (present[near].sum(axis=0) + trend.prior)
+        off[i] = counted[near].sum(axis=0) / ((like * present)[near].sum(axis=0) + trend.prior)
     z = np.where(present, np.clip(z - off, -moderation.clip, moderation.clip), 0)
     mean = (z[:, is_control]).sum(axis=1) / np.maximum(n, 1)
     return np.where(present, z - mean[:, None], 0), spread
+
+
+def likeness(z, present, is_control, clip, trend):
+    """How much each position counts for trends, shape (p, 1): little where the labels differ."""
+    apart, error = np.zeros(len(z)), np.full(len(z), np.inf)
+    for i, (values, here) in enumerate(zip(np.clip(z, -clip, clip), present, strict=True)):
+        own, other = values[here & is_control], values[here & ~is_control]
+        if len(own) and len(other):
+            apart[i], error[i] = other.mean() - own.mean(), np.sqrt(1 / len(own) + 1 / len(other))
+    padded = np.pad(apart, trend.reach)
+    usual = np.array([median(padded[i : i + 2 * trend.reach + 1]) for i in range(len(z))])
+    errors = np.abs(apart - usual) / error
+    errors /= max(1, 1.4826 * median(errors[np.isfinite(error)]))
+    largest = np.array([errors[max(i - 1, 0) : i + 2].max() for i in range(len(z))])
+    return np.maximum(1 - (largest / trend.difference) ** 2, 0)[:, None] ** 2
 
 
 def match(z, weight, spread, is_control, footprint=FOOTPRINT):
@@ -119,8 +135,11 @@ def test_standardised_values_agree_with_the_definition(rows, columns, covered, s
     assert not z[arrays[1] == 0].any()
 
 
-@pytest.mark.parametrize("trend", [tables.Trend(reach=3, gap=3, prior=8, cut=3, slope=0.5),
-                                   tables.Trend(reach=40, gap=4, prior=2, cut=np.inf, slope=1)])  # fmt: skip
+OFF = tables.Trend(reach=3, gap=3, prior=8, cut=3, slope=0.5, difference=4)
+PLAIN = tables.Trend(reach=40, gap=4, prior=2, cut=np.inf, slope=1, difference=np.inf)
+
+
+@pytest.mark.parametrize("trend", [OFF, PLAIN])
 def test_trends_switched_off_and_plain_agree_with_the_definition(trend):
     arrays = table(60, 20, 0.8, 3)
     z, _ = tables.standardise(*arrays, MODERATION, trend)

@@ -36,6 +36,25 @@ def test_a_modification_is_no_trend_of_its_surroundings(shift):
     assert np.abs(moved).max() < 0.05
 
 
+def test_common_sites_are_no_trend_of_what_lies_between():
+    """Each within the biweight's cut, together they moved the natives between them by a tenth."""
+    plain = np.zeros((N_POSITIONS, N_READS))
+    modified = plain.copy()
+    sites = np.arange(140, 261, 20)
+    for site in sites:
+        modified[site - 2 : site + 3, ~IS_CONTROL] = 1.5 * SPREAD_PA * FOOTPRINT[:, None]
+    moved = (standardised(modified) - standardised(plain))[:, ~IS_CONTROL].mean(axis=1)
+    between = np.abs(np.arange(N_POSITIONS)[:, None] - sites).min(axis=1) > 2
+    assert np.abs(moved[between]).max() < 0.03
+
+
+def test_natives_off_control_everywhere_are_put_back_on_it():
+    """What the labels differ by along a whole stretch is a trend, however many reads say so."""
+    offset = np.zeros((N_POSITIONS, N_READS))
+    offset[:, ~IS_CONTROL] = 0.5 * SPREAD_PA
+    assert standardised(offset)[:, ~IS_CONTROL].mean() == pytest.approx(0, abs=0.15)
+
+
 def test_levels_without_controls_are_absent():
     level = np.random.default_rng(1).normal(90, SPREAD_PA, (N_POSITIONS, N_READS)).astype(np.float32)
     weight = np.ones_like(level)

@@ -27,15 +27,15 @@ fn table_standardise<'py>(
     is_control: PyReadonlyArray1<'py, bool>,
     kind: PyReadonlyArray1<'py, i64>,
     moderation: (f64, f64, f32),
-    trend: (usize, usize, f32, f32, f32),
+    trend: (usize, usize, f64, f32, f32, f64),
 ) -> PyResult<(Out<'py>, Out<'py>)> {
     let (values, kind) = (values.as_slice()?, kind.as_slice()?);
     let table =
         Table::new(kind.len(), values, weight.as_slice()?, is_control.as_slice()?).map_err(value_error)?;
     let (prior, kind_prior, clip) = moderation;
-    let (reach, gap, trend_prior, cut, slope) = trend;
+    let (reach, gap, trend_prior, cut, slope, difference) = trend;
     let moderation = Moderation { prior, kind_prior, clip };
-    let trend = Trend { reach, gap, prior: trend_prior, cut, slope };
+    let trend = Trend { reach, gap, prior: trend_prior, cut, slope, difference };
     let Standardised { z, spread } =
         work(py, values.len(), || standardise(table, kind, moderation, trend)).map_err(value_error)?;
     Ok((z.into_pyarray(py), spread.into_pyarray(py)))

@@ -142,7 +142,7 @@ def table_standardise(
     is_control: _Bool,
     kind: _I64,
     moderation: tuple[float, float, float],
-    trend: tuple[int, int, float, float, float],
+    trend: tuple[int, int, float, float, float, float],
 ) -> tuple[_F32, _F32]: ...
 
 @final

@@ -43,6 +43,9 @@ class Trend:
     cut, slope
         Tukey's biweight: what deviates more than ``cut`` does not count, and a small trend of N(0, 1)
         values moves the mean by ``slope`` of itself. Infinite and 1 are a plain mean.
+    difference
+        Positions where the means of controls and others differ by so many standard errors do not count,
+        those where they differ by less count less, by another biweight; infinite = all alike.
     """
 
     reach: int
@@ -50,6 +53,7 @@ class Trend:
     prior: float
     cut: float
     slope: float
+    difference: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +111,9 @@ def standardise(  # flat arrays at the native edge
     Center: median of the controls. Variance: mean of squared deviations, each at most 3 robust standard
     deviations (1.4826 times the median deviation), shrunken to the other positions of the same kind,
     those to the median of all. The trend is taken off before values are clipped; the controls' mean
-    is then 0.
+    is then 0. Differences of controls and others, of clipped values, are counted from their median over
+    the positions up to ``reach`` away (0 beyond the ends), in standard errors of unit values or, if that
+    is more, in robust standard deviations of all; a position has the largest of its own and the next ones'.
     """
     arrays, kinds = _table(value, weight, is_control), np.ascontiguousarray(kind, np.int64)
     _check_length("kind", len(kinds), value)

@@ -13,9 +13,9 @@ MODERATION = tables.Moderation(prior=10.0, kind_prior=15.0, clip=4.0)
 """The variance of a position's k-mer is worth 10 reads beside its own controls, that of the contig 15
 beside the other positions of the same k-mer. Beyond 4 the tails of squeezed events carry nothing."""
 
-TREND = tables.Trend(reach=40, gap=10, prior=8.0, cut=3.0, slope=0.515)
+TREND = tables.Trend(reach=40, gap=10, prior=8.0, cut=3.0, slope=0.515, difference=4.0)
 """What deviates more than the cut is no trend but a modification elsewhere, and must not be taken off
-here; nor does what lies so near that one modification may show in both."""
+here; nor what lies so near that one modification may show in both, nor what the natives share."""
 
 MIN_CONTROLS = 2
 """A center of fewer controls says nothing of the position: its levels do not count."""

@@ -28,11 +28,14 @@ pub struct Trend {
     /// Rows, nearest that do not count.
     pub gap: usize,
     /// Rows without trend that are reckoned with.
-    pub prior: f32,
+    pub prior: f64,
     /// Tukey's biweight: values beyond it do not count; infinite = a plain mean.
     pub cut: f32,
     /// Mean response of the biweight to a small trend.
     pub slope: f32,
+    /// Rows where the labels differ by so many standard errors say nothing of a trend; infinite = all
+    /// rows count alike.
+    pub difference: f64,
 }
 
 /// What [`standardise`] returns.
@@ -152,14 +155,15 @@ impl Kernel for Levels<'_> {
                 z[i] = if weight[i] > 0.0 { (values[i] - center) / spread } else { 0.0 };
             }
         }
-        let mut around = Around::new(&self, &z);
+        let likeness = self.likeness(&z);
+        let mut around = Around::new(&self, &z, &likeness);
         let clip = self.moderation.clip;
         for row in 0..self.table.rows {
             around.move_to(row);
             let (_, weight) = self.table.row(row);
             let z = &mut z[row * columns..][..columns];
             for i in 0..columns {
-                let trend = around.sum[i] as f32 / (around.count[i] + self.trend.prior);
+                let trend = (around.sum[i] / (around.count[i] + self.trend.prior)) as f32;
                 z[i] = if weight[i] > 0.0 { (z[i] - trend).clamp(-clip, clip) } else { 0.0 };
             }
             let own = z.iter().zip(self.table.is_control).filter(|(_, is_control)| **is_control);
@@ -173,17 +177,74 @@ impl Kernel for Levels<'_> {
     }
 }
 
+impl Levels<'_> {
+    /// How much each row tells of trends, 1 to 0: the biweight of how far the labels' means differ
+    /// there or on the next row, a difference that the whole surroundings have aside.
+    #[inline(always)]
+    fn likeness(&self, z: &[f32]) -> Vec<f32> {
+        let Trend { reach, difference: most, .. } = self.trend;
+        if most.is_infinite() {
+            return vec![1.0; self.table.rows];
+        }
+        let (mut apart, error): (Vec<f64>, Vec<f64>) =
+            (0..self.table.rows).map(|row| self.apart(z, row)).unzip();
+        let mut values = Vec::with_capacity(2 * reach + 1);
+        let usual: Vec<f64> = (0..apart.len())
+            .map(|row| {
+                let (low, high) = (row.saturating_sub(reach), (row + reach + 1).min(apart.len()));
+                values.clear();
+                values.extend_from_slice(&apart[low..high]);
+                values.resize(2 * reach + 1, 0.0); // beyond the ends the labels agree
+                median(&mut values).unwrap_or(0.0)
+            })
+            .collect();
+        for ((apart, usual), error) in apart.iter_mut().zip(usual).zip(&error) {
+            *apart = if *error > 0.0 { (*apart - usual).abs() / error } else { 0.0 };
+        }
+        values.clear();
+        values.extend(apart.iter().zip(&error).filter(|(_, error)| **error > 0.0).map(|(apart, _)| *apart));
+        let unit = most * (MAD_TO_SD * median(&mut values).unwrap_or(0.0)).max(1.0);
+        let near = |row: usize| apart[row.saturating_sub(1)..(row + 2).min(apart.len())].iter();
+        (0..apart.len())
+            .map(|row| near(row).fold(0.0_f64, |most, &apart| most.max(apart)))
+            .map(|apart| (1.0 - (apart / unit).powi(2)).max(0.0).powi(2) as f32)
+            .collect()
+    }
+
+    /// Difference of the labels' means in a row and its standard error; 0 where there is one alone.
+    #[inline(always)]
+    fn apart(&self, z: &[f32], row: usize) -> (f64, f64) {
+        let columns = self.table.columns();
+        let (_, weight) = self.table.row(row);
+        let clip = self.moderation.clip;
+        let (mut sum, mut n) = ([0.0_f64; 2], [0.0_f64; 2]);
+        for ((&z, &weight), &is_control) in
+            z[row * columns..][..columns].iter().zip(weight).zip(self.table.is_control)
+        {
+            if weight > 0.0 {
+                sum[usize::from(is_control)] += f64::from(z.clamp(-clip, clip));
+                n[usize::from(is_control)] += 1.0;
+            }
+        }
+        if n[0] == 0.0 || n[1] == 0.0 {
+            return (0.0, 0.0);
+        }
+        (sum[0] / n[0] - sum[1] / n[1], (1.0 / n[0] + 1.0 / n[1]).sqrt())
+    }
+}
+
 /// What counts for the trend of each column, around a row that moves on.
 struct Around<'a> {
     levels: &'a Levels<'a>,
+    likeness: &'a [f32],
     counted: Vec<f32>,
     sum: Vec<f64>,
-    count: Vec<f32>,
+    count: Vec<f64>,
 }
 
 impl<'a> Around<'a> {
     #[inline(always)]
-    fn new(levels: &'a Levels<'a>, z: &[f32]) -> Self {
+    fn new(levels: &'a Levels<'a>, z: &[f32], likeness: &'a [f32]) -> Self {
         let Trend { reach, gap, cut, slope, .. } = levels.trend;
         let counted = z
             .iter()
@@ -193,7 +254,7 @@ impl<'a> Around<'a> {
             })
             .collect();
         let columns = levels.table.columns();
-        let mut out = Self { levels, counted, sum: vec![0.0; columns], count: vec![0.0; columns] };
+        let mut out = Self { levels, likeness, counted, sum: vec![0.0; columns], count: vec![0.0; columns] };
         // as if it stood before the first row
         for row in 0..reach {
             out.add(row, 1.0);
@@ -227,9 +288,10 @@ impl<'a> Around<'a> {
         let (_, weight) = self.levels.table.row(row);
         let counted = &self.counted[row * columns..][..columns];
         let (sum, count) = (&mut self.sum[..columns], &mut self.count[..columns]);
+        let sign = sign * self.likeness[row];
         for i in 0..columns {
             sum[i] += f64::from(sign * counted[i]);
-            count[i] += if weight[i] > 0.0 { sign } else { 0.0 };
+            count[i] += f64::from(if weight[i] > 0.0 { sign } else { 0.0 });
         }
     }
 }
