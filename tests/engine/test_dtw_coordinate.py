@@ -8,6 +8,8 @@ import pytest
 import krill
 from krill import DtwOptions, SignalWindows
 
+INSTRUCTION_SETS = krill.devices()[0].instruction_sets
+
 
 def shifted_windows(rng, n_per_position, shift=8.0):
     """Positions whose first windows lie `shift` above the others."""
@@ -77,6 +79,30 @@ def test_order_of_windows_threads_and_batches_change_no_bit():
         SignalWindows(signal, permuted[0][50:], permuted[1][50:], [0, 50]), is_landmark[order][50:]
     )
     assert np.array_equal(expected[50:], alone)
+
+
+@pytest.mark.parametrize("isa", INSTRUCTION_SETS)
+def test_small_positions_share_vectors_and_change_no_bit(isa, monkeypatch):
+    monkeypatch.setenv("KRILL_ISA", isa)
+    rng = np.random.default_rng(6)
+    counts = [3, 16, 4, 32, 33, 9, 0, 17, 2, 31, 5]
+    lengths = np.maximum(rng.gamma(1.5, 20, sum(counts)), 1).astype(int)
+    lengths[60] = 1200  # summed in double precision, its position apart from the others
+    end = np.cumsum(lengths)
+    signal = rng.normal(90, 2, end[-1]).astype(np.float32)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    is_landmark = rng.random(len(lengths)) < 0.9
+    got = krill.dtw_coordinate(SignalWindows(signal, end - lengths, end, offsets), is_landmark)
+    for first, last in itertools.pairwise(offsets):
+        windows = SignalWindows(
+            signal, end[first:last] - lengths[first:last], end[first:last], [0, last - first]
+        )
+        alone = krill.dtw_coordinate(windows, is_landmark[first:last])
+        assert np.array_equal(got[first:last], alone, equal_nan=True)
+        chosen = np.flatnonzero(is_landmark[first:last])
+        if len(chosen) >= 3:
+            expected = classical_scaling(signal, windows.start[chosen], windows.end[chosen])
+            np.testing.assert_allclose(alone[chosen], expected, atol=1e-3)
 
 
 def test_too_few_landmarks_give_no_coordinate():

@@ -7,9 +7,9 @@
 //! windows are placed between them by their distances to the landmarks (Gower 1968), which is
 //! linear in `v`, so that no distance between two of them is needed.
 
-use super::blocks::{Scratch, Set, Setup, canonical_order};
+use super::blocks::{Scratch, Set, Setup, canonical_order, within_each};
 use super::windows::{Position, Positions};
-use super::{Options, Run};
+use super::{LONG_SAMPLES, Options, Run};
 use crate::Result;
 
 /// Fewer landmarks than this say nothing of a direction.
@@ -19,55 +19,126 @@ const FEWEST_LANDMARKS: usize = 3;
 const TOLERANCE: f64 = 1e-6;
 const MOST_ROUNDS: usize = 100;
 
+/// Positions with up to so many landmarks share vectors: a group of 16 lanes of one position is then
+/// padded to its longest window, by far the most of them.
+const FEW_LANDMARKS: usize = 32;
+
+/// Pairs that are packed together: enough to find partners of like length, few enough to stay in cache.
+const PACKED_PAIRS: usize = 8192;
+
 /// First coordinate of every window, NaN where its position has too few landmarks, or landmarks
 /// that are all alike.
 pub fn coordinates(positions: Positions<'_>, is_landmark: &[bool], run: Run) -> Result<Vec<f32>> {
     let windows = positions.windows()?;
     let mut results = vec![f32::NAN; windows.len()];
-    run.for_each(positions.cut(&windows, is_landmark, &mut results, 1), |scratch, position| {
-        one_position(position, run, scratch);
+    let spaces = positions.cut(&windows, is_landmark, &mut results, 1).into_iter().filter_map(Space::new);
+    let setup = Setup { isa: run.isa, options: Options { normalised: true, ..Options::default() } };
+    run.for_each(packs(spaces), |scratch, mut pack| {
+        measure(&mut pack, setup, scratch);
+        for space in pack {
+            space.place(setup, scratch);
+        }
     })?;
     Ok(results)
 }
 
-/// Place the windows of one position.
-fn one_position(position: Position<'_, bool>, run: Run, scratch: &mut Scratch) {
-    let Position { windows, labels: is_landmark, results } = position;
-    // In canonical order, so that sums do not depend on the order of the reads.
-    let order = canonical_order(windows);
-    let (chosen, others): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|&i| is_landmark[i]);
-    let n = chosen.len();
-    if n < FEWEST_LANDMARKS {
+/// One position whose windows are to be placed.
+struct Space<'a> {
+    position: Position<'a, bool>,
+    /// Landmarks and other windows, in canonical order, so that sums do not depend on that of the reads.
+    chosen: Vec<usize>,
+    others: Vec<usize>,
+    /// Squared distances between landmarks.
+    squared: Vec<f64>,
+}
+
+impl<'a> Space<'a> {
+    /// None where the landmarks are too few.
+    fn new(position: Position<'a, bool>) -> Option<Self> {
+        let order = canonical_order(position.windows);
+        let (chosen, others): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|&i| position.labels[i]);
+        let squared = vec![0.0; chosen.len() * chosen.len()];
+        (chosen.len() >= FEWEST_LANDMARKS).then_some(Self { position, chosen, others, squared })
+    }
+
+    fn landmarks(&self) -> Vec<&'a [f32]> {
+        self.chosen.iter().map(|&i| self.position.windows[i]).collect()
+    }
+
+    fn n_pairs(&self) -> usize {
+        self.chosen.len() * (self.chosen.len() - 1) / 2
+    }
+
+    fn is_small(&self) -> bool {
+        let is_short = |&i: &usize| self.position.windows[i].len() <= LONG_SAMPLES;
+        self.chosen.len() <= FEW_LANDMARKS && self.chosen.iter().all(is_short)
+    }
+
+    fn keep(&mut self, i: usize, j: usize, distance: f32) {
+        let n = self.chosen.len();
+        self.squared[i * n + j] = f64::from(distance).powi(2);
+        self.squared[j * n + i] = self.squared[i * n + j];
+    }
+}
+
+/// Put small positions together; the others stay alone.
+fn packs<'a>(spaces: impl Iterator<Item = Space<'a>>) -> Vec<Vec<Space<'a>>> {
+    let (mut packs, mut small, mut pairs) = (Vec::new(), Vec::new(), 0);
+    for space in spaces {
+        if !space.is_small() {
+            packs.push(vec![space]);
+            continue;
+        }
+        pairs += space.n_pairs();
+        small.push(space);
+        if pairs >= PACKED_PAIRS {
+            packs.push(std::mem::take(&mut small));
+            pairs = 0;
+        }
+    }
+    packs.push(small);
+    packs
+}
+
+/// Fill in the distances between the landmarks of each position.
+fn measure(pack: &mut [Space<'_>], setup: Setup, scratch: &mut Scratch) {
+    let sets: Vec<_> = pack.iter().map(Space::landmarks).collect();
+    if pack.iter().all(Space::is_small) {
+        within_each(&sets, setup, scratch, &mut |k, i, j, distance| pack[k].keep(i, j, distance));
         return;
     }
-    let options = Options { normalised: true, ..Options::default() };
-    let setup = Setup { isa: run.isa, options };
-    let landmarks: Vec<&[f32]> = chosen.iter().map(|&i| windows[i]).collect();
-    let set = Set::new(&landmarks);
-    let mut squared = vec![0.0; n * n];
-    for task in set.triangle_tasks() {
-        set.run(&task, &set, setup, scratch, &mut |i, j, distance| {
-            squared[i * n + j] = f64::from(distance).powi(2);
-            squared[j * n + i] = squared[i * n + j];
-        });
+    for (space, landmarks) in pack.iter_mut().zip(&sets) {
+        let set = Set::new(landmarks);
+        for task in set.triangle_tasks() {
+            set.run(&task, &set, setup, scratch, &mut |i, j, distance| space.keep(i, j, distance));
+        }
     }
-    let row_means: Vec<f64> = squared.chunks(n).map(|row| row.iter().sum::<f64>() / n as f64).collect();
-    let Some((mut vector, eigenvalue)) = leading_vector(&centred(&squared, &row_means)) else { return };
-    let means: Vec<f64> = landmarks.iter().map(|window| mean(window)).collect();
-    point_upwards(&mut vector, &means);
-    for (&i, v) in chosen.iter().zip(&vector) {
-        results[i] = (eigenvalue.sqrt() * v) as f32;
-    }
-    let rest: Vec<&[f32]> = others.iter().map(|&i| windows[i]).collect();
-    let queries = Set::new(&rest);
-    let mut place = vec![vec![0.0; n]; rest.len()];
-    for task in set.rectangle_tasks(&queries) {
-        set.run(&task, &queries, setup, scratch, &mut |i, j, distance| {
-            place[i][j] = vector[j] * (row_means[j] - f64::from(distance).powi(2));
-        });
-    }
-    for (&i, terms) in others.iter().zip(&place) {
-        results[i] = (terms.iter().sum::<f64>() / (2.0 * eigenvalue.sqrt())) as f32;
+}
+
+impl Space<'_> {
+    /// Find the main direction and write where each window lies along it.
+    fn place(self, setup: Setup, scratch: &mut Scratch) {
+        let Self { position: Position { windows, results, .. }, ref chosen, ref others, ref squared } = self;
+        let n = chosen.len();
+        let row_means: Vec<f64> = squared.chunks(n).map(|row| row.iter().sum::<f64>() / n as f64).collect();
+        let Some((mut vector, eigenvalue)) = leading_vector(&centred(squared, &row_means)) else { return };
+        let landmarks: Vec<&[f32]> = chosen.iter().map(|&i| windows[i]).collect();
+        let means: Vec<f64> = landmarks.iter().map(|window| mean(window)).collect();
+        point_upwards(&mut vector, &means);
+        for (&i, v) in chosen.iter().zip(&vector) {
+            results[i] = (eigenvalue.sqrt() * v) as f32;
+        }
+        let rest: Vec<&[f32]> = others.iter().map(|&i| windows[i]).collect();
+        let (set, queries) = (Set::new(&landmarks), Set::new(&rest));
+        let mut place = vec![vec![0.0; n]; rest.len()];
+        for task in set.rectangle_tasks(&queries) {
+            set.run(&task, &queries, setup, scratch, &mut |i, j, distance| {
+                place[i][j] = vector[j] * (row_means[j] - f64::from(distance).powi(2));
+            });
+        }
+        for (&i, terms) in others.iter().zip(&place) {
+            results[i] = (terms.iter().sum::<f64>() / (2.0 * eigenvalue.sqrt())) as f32;
+        }
     }
 }
 
