@@ -94,6 +94,30 @@ def test_every_compression_that_pyslow5_writes_is_read(tmp_path, record_method, 
         assert (report.n_reads, found) == (len(expected), n_samples)
 
 
+def test_pieces_may_end_at_any_byte_of_a_record(tmp_path) -> None:
+    path, expected = tmp_path / "reads.blow5", hard_signals()
+    write_with_pyslow5(path, ("zlib", "svb-zd"), expected)
+    n_samples = sum(map(len, expected))
+    for batch_bytes in [*range(1, 200), 1000, 1 << 20]:
+        for threads in (1, 4):
+            way = PumpSettings(threads=threads, batch_bytes=batch_bytes)
+            report, found = decode_signals(path, way)
+            assert (report.n_reads, found) == (len(expected), n_samples), (batch_bytes, threads)
+            assert report.locks[0].acquisitions == 0
+
+
+@pytest.mark.parametrize("length", [0, 1 << 20, (1 << 64) - 1])
+def test_a_length_that_cannot_be_is_named_whoever_finds_it(tmp_path, length) -> None:
+    path = tmp_path / "reads.blow5"
+    write_with_pyslow5(path, ("zlib", "svb-zd"), hard_signals())
+    (block,) = open_signal(path).index()
+    at, whole = int(block.place[4, 0]), path.read_bytes()
+    path.write_bytes(whole[:at] + length.to_bytes(8, "little") + whole[at + 8 :])
+    for threads, batch_bytes in [(1, 1 << 18), (1, 16), (4, 16)]:
+        with pytest.raises(FormatError, match=f"record at byte {at} is said to have {length} bytes"):
+            decode_signals(path, PumpSettings(threads=threads, batch_bytes=batch_bytes))
+
+
 @pytest.mark.parametrize("methods", [("zlib", "svb-zd"), ("zstd", "ex-zd"), ("none", "none")])
 def test_every_cut_and_changed_byte_is_an_error_or_does_no_harm(tmp_path, methods) -> None:
     path = tmp_path / "reads.blow5"
@@ -105,13 +129,19 @@ def test_every_cut_and_changed_byte_is_an_error_or_does_no_harm(tmp_path, method
         path.write_bytes(whole[:at])
         with pytest.raises(FormatError, match=r"reads\.blow5"):
             open_signal(path)
+        with pytest.raises(FormatError, match=r"reads\.blow5"):
+            decode_signals(path, PumpSettings(threads=1))
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :])
         try:
             signals = open_signal(path)
             places = np.concatenate([block.place for block in signals.index()])
             found = [record.signal for record in signals.read_many(places)]
         except FormatError:
+            with pytest.raises(FormatError, match=r"reads\.blow5"):
+                decode_signals(path, PumpSettings(threads=2, batch_bytes=9))
             continue
+        _, n_samples = decode_signals(path, PumpSettings(threads=2, batch_bytes=9))
+        assert n_samples == sum(map(len, found))
         if methods[0] == "zlib":  # has a checksum
             assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 

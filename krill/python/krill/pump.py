@@ -124,7 +124,7 @@ def copy(
 def decode_signals(path: Path, settings: PumpSettings) -> tuple[PumpReport, int]:
     """Decode every signal of a BLOW5 file; return what the pump cost and the number of samples.
 
-    Inside the lock the lengths of records are followed; they are read, inflated and decoded outside.
+    Nothing is read inside a lock: workers tell each other where the next record begins.
 
     Raises
     ------

@@ -43,21 +43,24 @@ pub fn header_text(header: &[u8]) -> &[u8] {
     &text[..text.iter().position(|&byte| byte == 0).unwrap_or(text.len())]
 }
 
-/// Length of the whole records at the beginning of `text`.
-pub(crate) fn whole_records(text: &[u8], place: &Place) -> Result<usize> {
+/// Length of the whole records that `before` and `text` behind it begin with.
+pub(crate) fn whole_records(before: &[u8], text: &[u8], place: &Place) -> Result<usize> {
+    let total = before.len() + text.len();
+    let byte = |at: usize| before.get(at).copied().unwrap_or_else(|| text[at - before.len()]);
     let mut at = 0;
-    while let Some(length) = record_length(text, at, place)? {
-        if at + length > text.len() {
+    while at + 4 <= total {
+        let end = at + record_length(std::array::from_fn(|i| byte(at + i)), place)?;
+        if end > total {
             break;
         }
-        at += length;
+        at = end;
     }
     Ok(at)
 }
 
-fn record_length(text: &[u8], at: usize, place: &Place) -> Result<Option<usize>> {
-    let Some(bytes) = text.get(at..at + 4) else { return Ok(None) };
-    let length = u32::from_le_bytes(bytes.try_into().expect("four bytes")) as usize;
+/// Length of a record that begins with this field, the field included.
+fn record_length(field: [u8; 4], place: &Place) -> Result<usize> {
+    let length = u32::from_le_bytes(field) as usize;
     if !(FIXED_BYTES..1 << 30).contains(&length) {
         let problem = format!(
             "record in the blocks from byte {} claims {length} bytes: the file is damaged",
@@ -65,19 +68,49 @@ fn record_length(text: &[u8], at: usize, place: &Place) -> Result<Option<usize>>
         );
         return Err(Error::format(&place.path, problem));
     }
-    Ok(Some(length + 4))
+    Ok(length + 4)
 }
 
 /// Places of the records (without their length) in a text of whole records.
 pub fn records(text: &[u8], place: &Place) -> Result<Vec<Range<usize>>> {
     let mut found = Vec::new();
     let mut at = 0;
-    while let Some(length) = record_length(text, at, place)?.filter(|length| at + length <= text.len()) {
-        found.push(at + 4..at + length);
-        at += length;
+    while let Some(field) = text[at..].first_chunk() {
+        let end = at + record_length(*field, place)?;
+        if end > text.len() {
+            break;
+        }
+        found.push(at + 4..end);
+        at = end;
     }
     if at < text.len() {
         return Err(Error::format(&place.path, "ends inside a record: the file is truncated"));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_records_are_the_same_wherever_the_text_is_cut() {
+        let place = Place::start(Path::new("reads.bam"));
+        let mut text = Vec::new();
+        for length in [32_u32, 40, 33] {
+            text.extend_from_slice(&length.to_le_bytes());
+            text.resize(text.len() + length as usize, 7);
+        }
+        for (missing, expected) in [(0, 36 + 44 + 37), (1, 36 + 44), (35, 36 + 44), (38, 36)] {
+            let text = &text[..text.len() - missing];
+            for cut in 0..=text.len() {
+                let (before, behind) = text.split_at(cut);
+                assert_eq!(
+                    expected,
+                    whole_records(before, behind, &place).expect("valid"),
+                    "{missing} {cut}"
+                );
+            }
+        }
+    }
 }

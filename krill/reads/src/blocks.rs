@@ -169,22 +169,31 @@ impl BlockSource {
             // The cut can be found without what came before, so the next batch need not wait for us.
             let cut = if piece.is_last { text.len() } else { fastq::last_start(text) };
             if cut > 0 {
-                self.relay.leave(order + 1, text.split_off(cut));
+                self.relay.leave(order + 1, text.split_off(cut), turn);
                 mate.text = self.relay.take(order, turn)?;
                 mate.text.append(text);
             } else {
-                let mut joined = self.relay.take(order, turn)?;
-                joined.append(text);
-                let cut = if piece.is_last { joined.len() } else { fastq::last_start(&joined) };
-                self.relay.leave(order + 1, joined.split_off(cut));
-                mate.text = joined;
+                mate.text = self.relay.pass(order, turn, |mut joined| {
+                    joined.append(text);
+                    let cut = if piece.is_last { joined.len() } else { fastq::last_start(&joined) };
+                    Ok((joined.split_off(cut), joined))
+                })?;
             }
         } else {
-            let mut joined = self.relay.take(order, turn)?;
-            joined.append(text);
-            let cut = if piece.is_last { joined.len() } else { bam::whole_records(&joined, &place)? };
-            self.relay.leave(order + 1, joined.split_off(cut));
-            mate.text = joined;
+            // Only lengths are followed while the next batch waits; bytes are joined afterwards.
+            mate.text = self.relay.pass(order, turn, |mut before| {
+                let whole =
+                    if piece.is_last { usize::MAX } else { bam::whole_records(&before, text, &place)? };
+                let left = if let Some(whole) = whole.checked_sub(before.len()) {
+                    text.split_off(whole.min(text.len()))
+                } else {
+                    let mut left = before.split_off(whole);
+                    left.append(text);
+                    left
+                };
+                Ok((left, before))
+            })?;
+            mate.text.append(text);
         }
         mate.place = place;
         Ok(true)

@@ -109,26 +109,44 @@ impl Blow5 {
         }
         let mut field = [0; SIZE_BYTES as usize];
         if at < start || at > end || end - at < SIZE_BYTES {
-            return Err(self.damaged(format!("has no record at byte {at}")));
+            return Err(self.no_record(at));
         }
         self.file.read_exact_at(&mut field, at).map_err(Error::io(&self.path))?;
-        let length = u64::from_le_bytes(field);
-        if length == 0 || length > (end - at - SIZE_BYTES).min(MAX_RECORD_BYTES) {
+        self.size_in(&field, at).map(Some)
+    }
+
+    /// Bytes of the record at `at`, which begins with `text`, its length field included.
+    pub(crate) fn size_in(&self, text: &[u8], at: u64) -> Result<u64> {
+        let Some(field) = text.first_chunk() else { return Err(self.no_record(at)) };
+        let length = u64::from_le_bytes(*field);
+        let room = self.records.1.saturating_sub(at + SIZE_BYTES);
+        if length == 0 || length > room.min(MAX_RECORD_BYTES) {
             let problem = format!("is damaged: the record at byte {at} is said to have {length} bytes");
             return Err(self.damaged(problem));
         }
-        Ok(Some(SIZE_BYTES + length))
+        Ok(SIZE_BYTES + length)
+    }
+
+    fn no_record(&self, at: u64) -> Error {
+        self.damaged(format!("has no record at byte {at}"))
     }
 
     /// Replace `bytes` by those from `at` on.
     pub fn read(&self, at: u64, length: u64, bytes: &mut Vec<u8>) -> Result<()> {
+        bytes.clear();
+        self.read_on(at, length, bytes)
+    }
+
+    /// Make `bytes`, which are those from `at` on, `length` long.
+    pub(crate) fn read_on(&self, at: u64, length: u64, bytes: &mut Vec<u8>) -> Result<()> {
         let (start, end) = self.records;
         if at < start || at > end || length > end - at {
             return Err(self.damaged(format!("has no record of {length} bytes at byte {at}")));
         }
-        bytes.clear();
+        let known = bytes.len();
         bytes.resize(length as usize, 0);
-        self.file.read_exact_at(bytes, at).map_err(Error::io(&self.path))
+        let Some(missing) = bytes.get_mut(known..) else { return Ok(()) };
+        self.file.read_exact_at(missing, at + known as u64).map_err(Error::io(&self.path))
     }
 
     /// Replace `bytes` by the record at `at`, whose size with its length field is known.
@@ -136,7 +154,7 @@ impl Blow5 {
         self.read(at, size, bytes)?;
         let field = bytes.first_chunk().map(|field| u64::from_le_bytes(*field));
         if size <= SIZE_BYTES || field != Some(size - SIZE_BYTES) {
-            return Err(self.damaged(format!("has no record at byte {at}")));
+            return Err(self.no_record(at));
         }
         Ok(())
     }

@@ -3,11 +3,10 @@
 //! is ahead are handed to the next batch.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use crate::Result;
 use crate::batch::{Batch, Mate, unequal};
-use crate::counters::{Site, Turn};
+use crate::counters::Turn;
 use crate::fastq::Span;
 use crate::lock::Locked;
 use crate::relay::Relay;
@@ -37,18 +36,16 @@ impl MateStreams {
         first.parse()?;
         second.parse()?;
         let ratio = self.balance.ratio_of(first, second);
-        let mut before = self.left.take(batch.order, turn)?;
-        let asked = Instant::now();
-        let pairs =
-            (before[0].spans.len() + first.spans.len()).min(before[1].spans.len() + second.spans.len());
-        let left = [before[0].cut(first, pairs), before[1].cut(second, pairs)];
-        if (ended[0] && !left[1].spans.is_empty()) || (ended[1] && !left[0].spans.is_empty()) {
-            return Err(unequal(first, second));
-        }
-        self.balance.set(ratio, &left);
-        self.left.leave(batch.order + 1, left);
-        turn.count(Site::Relay, asked, asked);
-        let [before_first, before_second] = before;
+        let [before_first, before_second] = self.left.pass(batch.order, turn, |mut before| {
+            let pairs =
+                (before[0].spans.len() + first.spans.len()).min(before[1].spans.len() + second.spans.len());
+            let left = [before[0].cut(first, pairs), before[1].cut(second, pairs)];
+            if (ended[0] && !left[1].spans.is_empty()) || (ended[1] && !left[0].spans.is_empty()) {
+                return Err(unequal(first, second));
+            }
+            self.balance.set(ratio, &left);
+            Ok((left, before))
+        })?;
         before_first.put_before(first);
         before_second.put_before(second);
         Ok(true)

@@ -60,9 +60,11 @@ impl PairReader {
         Piece { file, path, start: self.cuts[piece], end: self.cuts[piece + 1], total }
             .find_records(first)?;
         first.parse()?;
-        let start = self.before.take(batch.order, turn)?;
-        let end = start + first.spans.len() as u64;
-        self.before.leave(batch.order + 1, end);
+        let records = first.spans.len() as u64;
+        let (start, end) = self.before.pass(batch.order, turn, |start| {
+            let end = start + records;
+            Ok((end, (start, end)))
+        })?;
         let is_last = piece + 2 == self.cuts.len();
         let counted = counted.get_or_insert_with(|| Mate::empty(&self.files[1].0));
         self.count(if is_last { u64::MAX } else { end }, counted, turn)?;

@@ -1,67 +1,73 @@
-//! BLOW5 on the pump: inside the lock the lengths of records are followed, which is all that must
-//! happen in order; they are read, inflated and decoded outside.
+//! BLOW5 on the pump: a counter hands out pieces of the file, which are read, inflated and decoded
+//! side by side.
+//!
+//! Where a record begins is known from the lengths of those before it. So each worker reads its
+//! piece, is told by the one before where its first record begins, follows the lengths through the
+//! bytes it holds, and tells the next: no byte is read while others wait.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::batch::{Batch, Format, Schedule};
-use crate::blow5::Blow5;
+use crate::blow5::{Blow5, SIZE_BYTES};
 use crate::blow5_record::Decoder;
 use crate::counters::Turn;
-use crate::lock::Locked;
+use crate::relay::Relay;
 use crate::{Destination, Numa, Output, Report, Result, Sink, Source, SourceSettings};
 
-/// A BLOW5 file and where its next record begins.
+/// A BLOW5 file and its pieces. A piece owns the records that begin in it.
 pub(crate) struct SignalSource {
     file: Blow5,
-    next: Locked<Next>,
-    schedule: Schedule,
-}
-
-/// What is inside the lock.
-pub(crate) struct Next {
-    at: u64,
-    order: u64,
+    /// Where pieces begin; the last is the end of the records.
+    cuts: Vec<u64>,
+    next: AtomicUsize,
+    /// Where the first record at or behind the beginning of each piece begins.
+    begins: Relay<u64>,
 }
 
 impl SignalSource {
-    pub(crate) fn open(
-        path: &Path,
-        schedule: Schedule,
-        protect: impl FnOnce(Next) -> Locked<Next>,
-    ) -> Result<Self> {
+    pub(crate) fn open(path: &Path, schedule: Schedule) -> Result<Self> {
         let file = Blow5::open(path)?;
-        let next = protect(Next { at: file.records.0, order: 0 });
-        Ok(Self { file, next, schedule })
+        let (start, end) = file.records;
+        let cuts = schedule.cuts(end - start).iter().map(|cut| start + cut).collect();
+        Ok(Self { file, cuts, next: AtomicUsize::new(0), begins: Relay::new(start) })
     }
 
     pub(crate) fn file(&self) -> &Blow5 {
         &self.file
     }
 
-    /// Fill `batch` with the next records, as stored. False if there are none.
+    /// Fill `batch` with the records of the next piece, as stored. False if there is none.
     pub(crate) fn take(&self, batch: &mut Batch, turn: &mut Turn) -> Result<bool> {
-        let (start, end, order) = self.next.with(turn, |next| self.follow(next))?;
-        if start == end {
+        let piece = self.next.fetch_add(1, Ordering::Relaxed);
+        let Some(&[start, end]) = self.cuts.get(piece..).and_then(<[u64]>::first_chunk) else {
             return Ok(false);
-        }
-        batch.order = order;
+        };
+        batch.order = piece as u64;
         let mate = &mut batch.mates[0];
-        mate.place.offset = start;
-        self.file.read(start, end - start, &mut mate.text)?;
+        // A length field that begins in the piece may end behind it.
+        let read = (end + SIZE_BYTES - 1).min(self.file.records.1) - start;
+        self.file.read(start, read, &mut mate.text)?;
+        let (first, last) = self.begins.pass(batch.order, turn, |first| {
+            let mut last = first;
+            while last < end {
+                last += self.file.size_in(&mate.text[(last - start) as usize..], last)?;
+            }
+            Ok((last, (first, last)))
+        })?;
+        if last > first {
+            self.file.read_on(start, last - start, &mut mate.text)?;
+            mate.text.drain(..(first - start) as usize);
+        } else {
+            mate.text.clear();
+        }
+        mate.place.offset = first;
         Ok(true)
     }
 
-    /// Follow the lengths of records until there are enough bytes.
-    fn follow(&self, next: &mut Next) -> Result<(u64, u64, u64)> {
-        let (start, end) = (next.at, self.file.records.1);
-        let bytes = self.schedule.next(Some(end - start));
-        while next.at - start < bytes {
-            let Some(size) = self.file.size_at(next.at)? else { break };
-            next.at += size;
-        }
-        next.order += 1;
-        Ok((start, next.at, next.order - 1))
+    /// Wake workers that wait for a batch that will not come.
+    pub(crate) fn stop(&self) {
+        self.begins.stop();
     }
 }
 

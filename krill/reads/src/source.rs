@@ -92,12 +92,12 @@ impl Source {
         Ok(Self { kind, paths: paths.to_vec(), batch_bytes: settings.batch_bytes as usize, parsing })
     }
 
-    /// Open a BLOW5 file. Records are found by their lengths, so the strategy is always K.
+    /// Open a BLOW5 file. Nothing is read inside a lock, so the strategy is always A.
     pub fn open_signals(path: &Path, settings: &SourceSettings) -> Result<Self> {
-        let signals = SignalSource::open(path, settings.schedule(), |next| settings.protect(next))?;
+        let signals = SignalSource::open(path, settings.schedule())?;
         let batch_bytes = settings.batch_bytes as usize;
         let kind = Kind::Signals(signals);
-        Ok(Self { kind, paths: vec![path.to_owned()], batch_bytes, parsing: Parsing::Chunk })
+        Ok(Self { kind, paths: vec![path.to_owned()], batch_bytes, parsing: Parsing::Atomic })
     }
 
     /// The BLOW5 file, if that is what was opened.
@@ -167,7 +167,8 @@ impl Source {
             Kind::Blocks(blocks) => blocks.stop(),
             Kind::Pairs(pairs) => pairs.stop(),
             Kind::Mates(streams) => streams.stop(),
-            Kind::Text(_) | Kind::Atomic(_) | Kind::Signals(_) => {}
+            Kind::Signals(signals) => signals.stop(),
+            Kind::Text(_) | Kind::Atomic(_) => {}
         }
     }
 }

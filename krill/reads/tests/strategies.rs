@@ -54,8 +54,24 @@ fn write_records(batch: &Batch, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form of a worker")]
+fn write_bam_records(batch: &Batch, out: &mut Vec<u8>) -> Result<()> {
+    for record in &batch.records {
+        out.extend_from_slice(&batch.mates[0].text[record.start - 4..record.end]);
+    }
+    Ok(())
+}
+
 /// Run the pump and return what came out, in the order of the input, and whether it came in order.
 fn pump(paths: &[PathBuf], way: Way) -> Result<(Vec<u8>, bool, Report)> {
+    pump_with(paths, way, write_records)
+}
+
+fn pump_with(
+    paths: &[PathBuf],
+    way: Way,
+    work: fn(&Batch, &mut Vec<u8>) -> Result<()>,
+) -> Result<(Vec<u8>, bool, Report)> {
     let crew = (way.workers, 2);
     let settings = SourceSettings {
         parsing: way.parsing,
@@ -67,7 +83,7 @@ fn pump(paths: &[PathBuf], way: Way) -> Result<(Vec<u8>, bool, Report)> {
     let source = Source::open(paths, &settings)?;
     let lanes = (0..way.output.destinations(way.workers)).map(|_| Collected::default()).collect();
     let sink = Sink::new(way.output, lanes, way.lock, crew);
-    let report = krill_reads::run(&source, &sink, (way.workers, Numa::Off), |_| Ok(write_records))?;
+    let report = krill_reads::run(&source, &sink, (way.workers, Numa::Off), |_| Ok(work))?;
     let mut pieces: Vec<_> = sink.into_destinations().into_iter().flat_map(|lane| lane.0).collect();
     let in_order = pieces.is_sorted_by_key(|(order, _)| *order);
     pieces.sort_by_key(|(order, _)| *order);
@@ -281,6 +297,31 @@ fn cuts_one_byte_around_a_record_end_lose_nothing() {
             let way = Way { parsing: Some(parsing), batch_bytes, ..PLAIN };
             assert_eq!(expected, pump(from_ref(&path), way).expect("valid").0, "{parsing:?} {batch_bytes}");
         }
+    }
+}
+
+#[test]
+fn bam_records_that_straddle_pieces_come_whole() {
+    let mut state = 1_u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8 // does not deflate, so that there are many pieces
+    };
+    let header = b"BAM\x01\0\0\0\0\0\0\0\0".to_vec();
+    let lengths =
+        [40, 70_000, 32, 300_000, 33, 65_533, 36, 500_000].into_iter().chain((0..400).map(|i| 32 + 7 * i));
+    let mut records = Vec::new();
+    for length in lengths {
+        records.extend_from_slice(&u32::to_le_bytes(length));
+        records.extend((0..length).map(|_| noise()));
+    }
+    let folder = tempfile::tempdir().expect("room on disk");
+    let path = save(folder.path(), "reads.bam", &blocked(&[&header[..], &records].concat(), 60_000));
+    for workers in [1, 4] {
+        let way = Way { workers, batch_bytes: 1 << 16, ..PLAIN };
+        let (got, _, report) = pump_with(from_ref(&path), way, write_bam_records).expect("valid");
+        assert_eq!(408, report.records, "{workers} workers");
+        assert!(records == got, "{workers} workers");
     }
 }
 
