@@ -271,12 +271,8 @@ def serial_share(folder: Path, data: ReadSet) -> Iterator[Row]:
     pad(data.pairs, padded)
     cases = [("rna", "single", (data.rna,)), ("sr", "single", data.pairs[:1])]
     cases += [("sr", "padded pairs", padded), ("sr", "pairs", data.pairs)]
+    cases.append(("sr", "gzip pairs", tuple(_gzipped(path, folder) for path in data.pairs)))
     for preset, kind, reads in cases:
         share = min(_align(reads, data, bam, preset, 1).serial_share for _ in range(2 * _REPEATS))
         figure = f"serial share of align, % ({preset}, {kind}, least of {2 * _REPEATS})"
         yield Row.at_most(figure, 100 * share, 1.0)
-    packed = tuple(_gzipped(path, folder) for path in data.pairs)
-    share = min(_align(packed, data, bam, "sr", 1).serial_share for _ in range(2 * _REPEATS))
-    # No bound: on busy cores it grows with the time that inflating threads wait for one.
-    figure = f"serial share of align, % (sr, gzip pairs, least of {2 * _REPEATS})"
-    yield Row(figure, "", "", f"{100 * share:.2f}", None, share)

@@ -22,6 +22,8 @@ pub enum Format {
 pub struct Mate {
     /// The raw bytes.
     pub text: Vec<u8>,
+    /// What follows the text, handed over without copying; joined outside the lock.
+    pub(crate) pieces: Vec<Vec<u8>>,
     /// Where they come from.
     pub place: Place,
     /// FASTQ records in the text, once found.
@@ -34,11 +36,30 @@ impl Mate {
     /// Nothing of this file yet.
     #[must_use]
     pub fn empty(path: &Path) -> Self {
-        Self { text: Vec::new(), place: Place::start(path), spans: Vec::new(), is_parsed: false }
+        let place = Place::start(path);
+        Self { text: Vec::new(), pieces: Vec::new(), place, spans: Vec::new(), is_parsed: false }
+    }
+
+    /// Bytes of the text and its pieces.
+    pub(crate) fn length(&self) -> usize {
+        self.text.len() + self.pieces.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// The last piece, or the text if there is none.
+    pub(crate) fn last_piece(&mut self) -> &mut Vec<u8> {
+        self.pieces.last_mut().unwrap_or(&mut self.text)
+    }
+
+    /// Copy the pieces to the end of the text. Whether there were any.
+    pub(crate) fn join(&mut self) -> bool {
+        self.text.reserve(self.pieces.iter().map(Vec::len).sum());
+        self.pieces.iter().for_each(|piece| self.text.extend_from_slice(piece));
+        !std::mem::take(&mut self.pieces).is_empty()
     }
 
     pub(crate) fn clear(&mut self) {
         self.text.clear();
+        self.pieces.clear();
         self.spans.clear();
         self.is_parsed = false;
     }

@@ -21,7 +21,7 @@ const HEADER_STEP_BYTES: u64 = 1 << 16;
 /// What is inside the lock: the file, and the part of a block at the end of the last piece.
 pub(crate) struct BlockReader {
     path: PathBuf,
-    stream: Stream,
+    stream: Box<dyn Stream>,
     rest: Vec<u8>,
     offset: u64,
     total: Option<u64>,
@@ -99,7 +99,7 @@ impl BlockSource {
     /// Look at the beginning of the text: is it BAM or FASTQ?
     pub(crate) fn open(
         path: &Path,
-        stream: Stream,
+        stream: Box<dyn Stream>,
         (schedule, total): (Schedule, Option<u64>),
         protect: impl FnOnce(BlockReader) -> Locked<BlockReader>,
     ) -> Result<Self> {

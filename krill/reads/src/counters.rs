@@ -27,9 +27,9 @@ impl Site {
 pub struct LockCount {
     /// How often it was taken.
     pub acquisitions: u64,
-    /// Time between taking and giving back.
+    /// Time between taking and giving back, less what was spent waiting for an inflating thread.
     pub inside: Duration,
-    /// Time between asking and taking.
+    /// Time between asking and taking, and for an inflating thread.
     pub waiting: Duration,
 }
 
@@ -60,6 +60,13 @@ impl Turn {
         count.acquisitions += 1;
         count.waiting += taken - asked;
         count.inside += taken.elapsed();
+    }
+
+    /// Of the time inside, this was spent waiting for a thread that makes what is taken.
+    pub(crate) fn count_wait(&mut self, site: Site, waited: Duration) {
+        let count = &mut self.locks[site as usize];
+        count.inside = count.inside.saturating_sub(waited);
+        count.waiting += waited;
     }
 }
 

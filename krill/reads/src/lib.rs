@@ -25,6 +25,7 @@ pub mod vbz;
 
 mod atomic;
 mod blocks;
+mod feed;
 mod mates;
 mod pairs;
 mod relay;

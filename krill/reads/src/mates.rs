@@ -29,9 +29,8 @@ impl MateStreams {
     /// Fill `batch` with the next pairs, parsed. False if there are none.
     pub(crate) fn take(&self, batch: &mut Batch, turn: &mut Turn) -> Result<bool> {
         let second_bytes = |bytes| self.balance.second_bytes(bytes);
-        let Some(ended) = self.reader.with(turn, |reader| reader.take_mates(batch, second_bytes))? else {
-            return Ok(false);
-        };
+        let take = |reader: &mut TextReader, batch: &mut Batch| reader.take_mates(batch, second_bytes);
+        let Some(ended) = self.reader.take(batch, turn, take)? else { return Ok(false) };
         let [first, second] = batch.mates.as_mut_slice() else { return Ok(false) };
         first.parse()?;
         second.parse()?;

@@ -143,7 +143,7 @@ impl Source {
         match &self.kind {
             Kind::Text(reader) => {
                 self.reserve(batch);
-                reader.with(turn, |reader| reader.take(batch))
+                reader.take(batch, turn, TextReader::take)
             }
             Kind::Mates(streams) => {
                 self.reserve(batch);

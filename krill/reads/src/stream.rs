@@ -3,33 +3,47 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, sync_channel};
-
-use flate2::bufread::MultiGzDecoder;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::bgzf::{self, HEADER_BYTES};
+use crate::feed::{Queue, inflate};
 use crate::{Error, Result};
 
 /// Bytes of compressed text asked of the system at once.
 const READ_BYTES: usize = 1 << 18;
 /// The same of plain text: few enough to be in the nearest cache when they are copied to their place.
 const PLAIN_READ_BYTES: usize = 1 << 15;
-/// Text the inflating thread hands over at once.
-const FEED_BYTES: usize = 1 << 20;
-/// Pieces of text that may wait for a reader.
-const FEED_DEPTH: usize = 4;
 
 /// Bytes in order; buffered, so that they are copied without clearing their place first.
-pub(crate) type Stream = Box<dyn BufRead + Send>;
+pub(crate) trait Stream: BufRead + Send {
+    /// The next bytes as a piece that can be had without copying it, if these come in such pieces;
+    /// empty behind the last.
+    fn take_piece(&mut self) -> Option<std::io::Result<Vec<u8>>> {
+        None
+    }
+
+    /// Time since the last call that was spent waiting for the thread that inflates.
+    fn waited(&mut self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Where that thread puts pieces, if there is one.
+    fn queue(&self) -> Option<Arc<Queue>> {
+        None
+    }
+}
+
+impl<R: Read + Send> Stream for BufReader<R> {}
 
 /// What an opened file turned out to be.
 pub(crate) enum Opened {
     /// A plain file that can be read anywhere, and its length.
     Plain(File, u64),
     /// Blocked gzip from its first byte; the length if known.
-    Blocked(Stream, Option<u64>),
+    Blocked(Box<dyn Stream>, Option<u64>),
     /// Text in order: a pipe, or gzip inflated by a thread of its own.
-    Text(Stream),
+    Text(Box<dyn Stream>),
 }
 
 /// Open `path`; `-` is the standard input.
@@ -52,7 +66,8 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
     if let (Some(length), false) = (length, is_compressed) {
         return Ok(Opened::Plain(file, length));
     }
-    let whole: Stream = Box::new(BufReader::with_capacity(READ_BYTES, Cursor::new(start).chain(file)));
+    let whole: Box<dyn Stream> =
+        Box::new(BufReader::with_capacity(READ_BYTES, Cursor::new(start).chain(file)));
     Ok(match (is_blocked, is_compressed) {
         (true, _) => Opened::Blocked(whole, length),
         (false, true) => Opened::Text(inflate(whole)),
@@ -63,7 +78,7 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
 impl Opened {
     /// Whatever it is, as text in order. Blocked gzip is gzip too.
     #[must_use]
-    pub(crate) fn into_text(self) -> Stream {
+    pub(crate) fn into_text(self) -> Box<dyn Stream> {
         match self {
             Self::Plain(file, _) => {
                 Box::new(BufReader::with_capacity(PLAIN_READ_BYTES, FromStart { file, at: 0 }))
@@ -89,54 +104,6 @@ impl Read for FromStart {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let length = std::os::unix::fs::FileExt::read_at(&self.file, buffer, self.at)?;
         self.at += length as u64;
-        Ok(length)
-    }
-}
-
-/// Inflate on a thread of its own, so that a lock around the result only copies bytes.
-fn inflate(compressed: Stream) -> Stream {
-    let (sender, receiver) = sync_channel(FEED_DEPTH);
-    std::thread::spawn(move || {
-        let mut decoder = MultiGzDecoder::new(compressed);
-        loop {
-            let mut text = Vec::with_capacity(FEED_BYTES);
-            let result = decoder.by_ref().take(FEED_BYTES as u64).read_to_end(&mut text);
-            let is_last = text.len() < FEED_BYTES;
-            // A receiver that is gone has all it wanted.
-            if sender.send(result.map(|_| text)).is_err() || is_last {
-                return;
-            }
-        }
-    });
-    Box::new(Feed { receiver, text: Cursor::new(Vec::new()) })
-}
-
-/// Reads what the inflating thread sends.
-struct Feed {
-    receiver: Receiver<std::io::Result<Vec<u8>>>,
-    text: Cursor<Vec<u8>>,
-}
-
-impl BufRead for Feed {
-    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
-        while self.text.position() == self.text.get_ref().len() as u64 {
-            match self.receiver.recv() {
-                Ok(text) => self.text = Cursor::new(text?),
-                Err(_) => break,
-            }
-        }
-        self.text.fill_buf()
-    }
-
-    fn consume(&mut self, length: usize) {
-        self.text.consume(length);
-    }
-}
-
-impl Read for Feed {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let length = self.fill_buf()?.read(buffer)?;
-        self.consume(length);
         Ok(length)
     }
 }

@@ -2,9 +2,14 @@
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::batch::{Batch, Mate, Schedule};
+use crate::counters::{Site, Turn};
 use crate::fastq::{self, MAX_RECORD_BYTES};
+use crate::feed::Queue;
+use crate::lock::Locked;
 use crate::padded::Layout;
 use crate::parsing::Parsing;
 use crate::stream::{Stream, reading};
@@ -16,7 +21,7 @@ const READ_AHEAD_BYTES: usize = 1 << 18;
 /// One file, read in order.
 struct File {
     path: PathBuf,
-    stream: Stream,
+    stream: Box<dyn Stream>,
     /// Read but not yet handed out: `ahead[at..]`.
     ahead: Vec<u8>,
     at: usize,
@@ -26,7 +31,7 @@ struct File {
 }
 
 impl File {
-    fn new(path: &Path, stream: Stream) -> Self {
+    fn new(path: &Path, stream: Box<dyn Stream>) -> Self {
         Self { path: path.to_owned(), stream, ahead: Vec::new(), at: 0, is_at_end: false, offset: 0 }
     }
 
@@ -85,25 +90,46 @@ impl File {
     }
 
     /// Read about `bytes` at once, hand out the whole records among them, keep the rest.
-    fn copy_chunk(&mut self, bytes: usize, text: &mut Vec<u8>) -> Result<()> {
-        text.extend_from_slice(&self.ahead);
+    fn take_chunk(&mut self, bytes: usize, mate: &mut Mate) -> Result<()> {
+        mate.text.extend_from_slice(&self.ahead);
         self.ahead.clear();
         loop {
-            self.read(bytes, text)?;
+            self.read_on(bytes, mate)?;
             if self.is_at_end {
                 break;
             }
-            let cut = fastq::last_start(text);
+            let mut cut = fastq::last_start(mate.last_piece());
+            // A record may have begun before the last piece: look at everything.
+            if cut == 0 && mate.join() {
+                cut = fastq::last_start(&mate.text);
+            }
             if cut > 0 {
-                self.ahead.extend_from_slice(&text[cut..]);
-                text.truncate(cut);
+                let last = mate.last_piece();
+                self.ahead.extend_from_slice(&last[cut..]);
+                last.truncate(cut);
                 break;
             }
-            if text.len() > MAX_RECORD_BYTES {
+            if mate.text.len() > MAX_RECORD_BYTES {
                 return Err(self.too_long());
             }
         }
-        self.offset += text.len() as u64;
+        self.offset += mate.length() as u64;
+        Ok(())
+    }
+
+    /// Add about `bytes` of the stream to the text: in its pieces, where it has such, else copied.
+    fn read_on(&mut self, bytes: usize, mate: &mut Mate) -> Result<()> {
+        let mut missing = bytes;
+        while missing > 0 {
+            let Some(piece) = self.stream.take_piece() else { return self.read(bytes, &mut mate.text) };
+            let piece = piece.map_err(|error| reading(&self.path, error))?;
+            self.is_at_end = piece.is_empty();
+            if self.is_at_end {
+                break;
+            }
+            missing = missing.saturating_sub(piece.len());
+            mate.pieces.push(piece);
+        }
         Ok(())
     }
 
@@ -133,9 +159,27 @@ pub(crate) struct TextReader {
     is_done: bool,
 }
 
+impl Locked<TextReader> {
+    /// Let the reader take a piece inside the lock. It is joined outside, where inflating threads are
+    /// woken too; waiting for those is told apart.
+    pub(crate) fn take<R>(
+        &self,
+        batch: &mut Batch,
+        turn: &mut Turn,
+        take: impl FnOnce(&mut TextReader, &mut Batch) -> Result<R>,
+    ) -> Result<R> {
+        let (taken, waited, queues) =
+            self.with(turn, |reader| (take(reader, batch), reader.waited(), reader.queues()));
+        turn.count_wait(Site::Input, waited);
+        queues.iter().flatten().for_each(|queue| queue.refill());
+        batch.mates.iter_mut().for_each(|mate| _ = mate.join());
+        taken
+    }
+}
+
 impl TextReader {
     pub(crate) fn new(
-        streams: Vec<(PathBuf, Stream)>,
+        streams: Vec<(PathBuf, Box<dyn Stream>)>,
         parsing: Parsing,
         layout: Option<Layout>,
         (schedule, total): (Schedule, Option<u64>),
@@ -147,6 +191,16 @@ impl TextReader {
     /// Bytes the next piece should have.
     pub(crate) fn target(&self) -> usize {
         self.schedule.next(self.total.map(|total| total.saturating_sub(self.files[0].offset))) as usize
+    }
+
+    /// Time spent waiting for inflating threads since the last call.
+    fn waited(&mut self) -> Duration {
+        self.files.iter_mut().map(|file| file.stream.waited()).sum()
+    }
+
+    /// Where inflating threads put pieces of the files.
+    fn queues(&self) -> [Option<Arc<Queue>>; 2] {
+        [0, 1].map(|i| self.files.get(i).and_then(|file| file.stream.queue()))
     }
 
     /// Fill `batch` with the next piece. False if there is none. This runs inside the lock.
@@ -167,12 +221,12 @@ impl TextReader {
             Parsing::Batch => self.take_records(batch, target)?,
             Parsing::Block => self.take_blocks(batch, target)?,
             Parsing::Chunk | Parsing::Atomic => {
-                self.files[0].copy_chunk(target, &mut batch.mates[0].text)?;
+                self.files[0].take_chunk(target, &mut batch.mates[0])?;
             }
         }
         batch.order = self.order;
         self.order += 1;
-        self.is_done = batch.mates.iter().all(|mate| mate.text.is_empty());
+        self.is_done = batch.mates.iter().all(|mate| mate.length() == 0);
         Ok(!self.is_done)
     }
 
@@ -214,14 +268,14 @@ impl TextReader {
         }
         let [mate, other] = batch.mates.as_mut_slice() else { return Ok(None) };
         (mate.place.offset, other.place.offset) = (first.offset, second.offset);
-        first.copy_chunk(target, &mut mate.text)?;
+        first.take_chunk(target, mate)?;
         let bytes = if first.is_at_end { target } else { second_bytes(target) };
         if bytes > 0 {
-            second.copy_chunk(bytes, &mut other.text)?;
+            second.take_chunk(bytes, other)?;
         }
         batch.order = self.order;
         self.order += 1;
-        self.is_done = mate.text.is_empty() && other.text.is_empty();
+        self.is_done = mate.length() == 0 && other.length() == 0;
         Ok(Some([first.is_at_end, second.is_at_end]))
     }
 }

@@ -281,7 +281,10 @@ fn reads_of_one_base_and_of_a_million_pass_every_strategy() {
         let way = Way { parsing: Some(parsing), batch_bytes: 50_000, ..PLAIN };
         assert!(expected == pump(from_ref(&path), way).expect("valid").0, "{parsing:?}");
     }
-    assert!(expected == pump(&[packed], Way { batch_bytes: 50_000, ..PLAIN }).expect("valid").0);
+    let inflated = save(folder.path(), "again.fq.gz", &gzip(&text));
+    for path in [packed, inflated] {
+        assert!(expected == pump(&[path], Way { batch_bytes: 50_000, ..PLAIN }).expect("valid").0);
+    }
 }
 
 #[test]
