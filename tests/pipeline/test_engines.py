@@ -55,13 +55,15 @@ def indices(folder: Path) -> dict[str, Path]:
     return found
 
 
-def aligned(folder: Path, out: Path, engine: str, n_files: int, plan: ProcessPlan) -> list[str]:
+def aligned(
+    folder: Path, out: Path, engine: str, n_files: int, plan: ProcessPlan, sink: str = "slices"
+) -> list[str]:
     request = AlignRequest(
         reads=(folder / "1.fq", folder / "2.fq")[:n_files],
         reference=folder / "ref.fa",
         output=out,
         engine=engine,
-        pump=pump_settings(1, plan.processes),
+        pump=pump_settings(1, plan.processes, output=sink),
         plan=plan,
     )
     report = align_reads(request)
@@ -71,6 +73,17 @@ def aligned(folder: Path, out: Path, engine: str, n_files: int, plan: ProcessPla
         found = [record.to_string() for record in file]
         assert file.count("chr") > 200
     return found
+
+
+@pytest.mark.parametrize("sink", ["single", "striped:2", "ordered"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_sink_keeps_every_record_of_every_process(
+    folder: Path, indices: dict[str, Path], tmp_path: Path, engine: str, sink: str
+) -> None:
+    index = indices[engine]
+    expected = aligned(folder, tmp_path / "1.bam", engine, 2, ProcessPlan(index=index))
+    found = aligned(folder, tmp_path / "3.bam", engine, 2, ProcessPlan(processes=3, index=index), sink)
+    assert found == expected
 
 
 @pytest.mark.parametrize("n_files", [1, 2])

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use krill_reads::counters::Turn;
 use krill_reads::{Batch, Error, Format, Report, Result, Sink, Source, Worker, pair_name};
@@ -50,11 +51,10 @@ pub fn align(
     let sink = sorting_sink(output, settings, Ties::Name);
     let mut children = Children::start(commands)?;
     let (inputs, outputs) = children.take_pipes();
+    let pieces = Pieces { sink: &sink, next: AtomicU64::new(0) };
     let (fed, collected) = std::thread::scope(|scope| {
-        let collect = |(worker, stdout)| {
-            let sink = &sink;
-            scope.spawn(move || collect(stdout, sink, worker))
-        };
+        let pieces = &pieces;
+        let collect = |(worker, stdout)| scope.spawn(move || collect(stdout, pieces, worker));
         let collectors: Vec<_> = outputs.into_iter().enumerate().map(collect).collect();
         let fed =
             source.as_ref().map_or_else(|| Ok(Report::default()), |source| feed(source, inputs, settings));
@@ -205,16 +205,28 @@ struct Collected {
     mapped: u64,
 }
 
+/// Where collectors put pieces, numbered as they come from whichever child.
+struct Pieces<'a> {
+    sink: &'a Sink<Sorter>,
+    next: AtomicU64,
+}
+
+impl Pieces<'_> {
+    fn put(&self, piece: &mut Vec<u8>, turn: &mut Turn) -> Result<()> {
+        self.sink.put(self.next.fetch_add(1, Ordering::Relaxed), piece, turn)
+    }
+}
+
 /// Read SAM from a child to its end; records go to the sink as BAM.
-fn collect(stdout: ChildStdout, sink: &Sink<Sorter>, worker: usize) -> Result<Collected> {
-    let result = collect_records(BufReader::with_capacity(1 << 20, stdout), sink, worker);
+fn collect(stdout: ChildStdout, pieces: &Pieces<'_>, worker: usize) -> Result<Collected> {
+    let result = collect_records(BufReader::with_capacity(1 << 20, stdout), pieces, worker);
     if result.is_err() {
-        sink.stop();
+        pieces.sink.stop();
     }
     result
 }
 
-fn collect_records(mut stdout: impl BufRead, sink: &Sink<Sorter>, worker: usize) -> Result<Collected> {
+fn collect_records(mut stdout: impl BufRead, pieces: &Pieces<'_>, worker: usize) -> Result<Collected> {
     let path = Path::new("output of the aligner");
     let mut collected =
         Collected { header: read_header(&mut stdout).map_err(Error::io(path))?, ..Collected::default() };
@@ -226,7 +238,6 @@ fn collect_records(mut stdout: impl BufRead, sink: &Sink<Sorter>, worker: usize)
     let mut writer = noodles_bam::io::Writer::from(Vec::new());
     let mut record = noodles_sam::Record::default();
     let mut turn = Turn { worker, ..Turn::default() };
-    let mut order = 0;
     while reader.read_record(&mut record).map_err(|error| damaged(error.to_string()))? > 0 {
         if krill_reads::interrupt::is_asked() {
             return Err(Error::Stopped);
@@ -238,11 +249,10 @@ fn collect_records(mut stdout: impl BufRead, sink: &Sink<Sorter>, worker: usize)
         }
         writer.write_alignment_record(&header, &record).map_err(|error| damaged(error.to_string()))?;
         if writer.get_ref().len() >= PIECE_BYTES {
-            sink.put(order, writer.get_mut(), &mut turn)?;
-            order += 1;
+            pieces.put(writer.get_mut(), &mut turn)?;
         }
     }
-    sink.put(order, writer.get_mut(), &mut turn)?;
+    pieces.put(writer.get_mut(), &mut turn)?;
     Ok(collected)
 }
 

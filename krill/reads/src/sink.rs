@@ -114,6 +114,9 @@ impl<D: Destination> Sink<D> {
     }
 
     /// Hand over the results of batch `order`; leaves `piece` empty. Every batch must come, once.
+    ///
+    /// # Panics
+    /// If a batch comes twice.
     pub fn put(&self, order: u64, piece: &mut D::Piece, turn: &mut Turn) -> Result<()> {
         if self.output == Output::Ordered {
             return self.put_in_order(order, std::mem::take(piece), turn);
@@ -132,7 +135,8 @@ impl<D: Destination> Sink<D> {
         let mut window =
             self.changed.wait_while(self.window(), is_far).unwrap_or_else(PoisonError::into_inner);
         turn.locks[Site::Output as usize].waiting += asked.elapsed();
-        window.waiting.insert(order, piece);
+        let is_new = order >= window.next && window.waiting.insert(order, piece).is_none();
+        assert!(is_new, "batch {order} came twice");
         if window.is_writing {
             return Ok(());
         }
@@ -165,8 +169,14 @@ impl<D: Destination> Sink<D> {
     }
 
     /// The destinations, when all is written.
+    ///
+    /// # Panics
+    /// If results still wait for a batch that never came.
     #[must_use]
     pub fn into_destinations(self) -> Vec<D> {
+        let window = self.window();
+        assert!(window.is_stopped || window.waiting.is_empty(), "batch {} never came", window.next);
+        drop(window);
         self.lanes.into_iter().map(Locked::into_inner).collect()
     }
 }
