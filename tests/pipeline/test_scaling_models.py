@@ -193,9 +193,11 @@ def test_the_simulator_meets_the_papers_peaks_their_places_and_their_order() -> 
 @pytest.mark.parametrize(
     ("machine", "tool", "strategy"),
     [
+        ("skylake", "hisat", "spin O"),
         ("broadwell", "hisat", "queue B"),
         ("broadwell", "bowtie2", "spin O"),
         ("knl", "bowtie2", "spin O"),
+        ("knl", "hisat", "spin O"),
         ("knl", "hisat", "MP"),
     ],
 )
@@ -203,6 +205,12 @@ def test_the_simulator_meets_peaks_of_other_machines(machine: str, tool: str, st
     (measured,) = [p for p in paper_peaks() if (p.machine, p.tool, p.strategy) == (machine, tool, strategy)]
     found = simulated_peak(machine, tool, strategy)
     assert found.kreads_per_s == pytest.approx(measured.kreads_per_s, rel=0.2)
+
+
+def test_processes_that_map_their_index_are_slower_than_threads() -> None:
+    for machine, tool in (("skylake", "bowtie2"), ("knl", "bowtie")):
+        threads, processes = (simulated_peak(machine, tool, name) for name in (CALIBRATION, "MP"))
+        assert processes.kreads_per_s < 0.97 * threads.kreads_per_s
 
 
 def test_the_papers_table_is_whole() -> None:

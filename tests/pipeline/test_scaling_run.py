@@ -71,8 +71,7 @@ def test_strong_scaling_shares_out_all_reads_under_every_parsing(
 
 
 def test_stages_on_signal_and_whole_runs_are_measured(tmp_path: Path) -> None:
-    pair = make_pair(tmp_path, 2, 150, 20)
-    files = [path for name in ("native", "ivt") for path in (pair.bam(name), pair.signal(name))]
+    files = make_pair(tmp_path / "pair", 2, 150, 20)
     for stage, mode, item in (
         ("eventalign", "weak", "reads"),
         ("dtw", "weak", "positions"),
@@ -80,7 +79,7 @@ def test_stages_on_signal_and_whole_runs_are_measured(tmp_path: Path) -> None:
     ):
         output = tmp_path / f"{stage}.json"
         words = ["--threads", 1, "--repeats", 1, "--mode", mode, "-o", output]
-        run("run", "--stage", stage, *files, pair.reference, *words)
+        run("run", "--stage", stage, *files, *words)
         (found,) = Result.read(output).series
         assert (found.stage, found.item) == (stage, item)
         assert found.points[0].best.running_s > 0

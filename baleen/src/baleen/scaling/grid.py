@@ -143,6 +143,7 @@ def _settings(experiment: Experiment, n_items: int) -> dict[str, Any]:
         "preset": request.preset if request.engine == "minimap2" else None,
         "work_ns": request.work_ns if request.stage == "pump" else None,
         "batch_bytes": request.batch_bytes,
+        "channels": list(request.channels) or None,
     }
 
 
@@ -158,18 +159,23 @@ class Preset:
         For the pump and the aligners.
     pair
         Contigs, their length, reads per contig and condition, for the other stages.
+    call_pair
+        The same for stage call, which is through with those in no time.
     """
 
     cores: int
     repeats: int
     short_reads: int
     pair: tuple[int, int, int]
+    call_pair: tuple[int, int, int]
 
 
 PRESETS = {
-    "ci2": Preset(cores=2, repeats=3, short_reads=40_000, pair=(4, 400, 30)),
-    "ci16": Preset(cores=16, repeats=3, short_reads=320_000, pair=(16, 800, 40)),
+    "ci2": Preset(cores=2, repeats=3, short_reads=40_000, pair=(4, 400, 30), call_pair=(12, 1500, 60)),
+    "ci16": Preset(cores=16, repeats=3, short_reads=320_000, pair=(16, 800, 40), call_pair=(48, 1500, 60)),
 }
+_CALL_CHANNELS = ("level", "errors")
+"""Those whose arrays are made quickly: stage call measures what is done with them."""
 _GENOME_BP = 1_000_000
 
 
@@ -186,11 +192,8 @@ def preset_experiments(name: str, folder: Path) -> list[Experiment]:
         message = f"--preset {name}: needs {preset.cores} cores, this job may use {usable_cores()}"
         raise UsageError(message, hint="--preset ci2, or choose --threads and --procs")
     reads, genome = make_short_reads(folder, preset.short_reads, _GENOME_BP)
-    pair = make_pair(folder, *preset.pair)
-    signals = [
-        path for condition in ("native", "ivt") for path in (pair.bam(condition), pair.signal(condition))
-    ]
-    pair_files = (*signals, pair.reference)
+    pair_files = make_pair(folder / "pair", *preset.pair)
+    call_files = make_pair(folder / "call", *preset.call_pair)
     powers = tuple(2**i for i in range(preset.cores.bit_length()))
     grid = Grid(procs=powers, threads=powers, most_workers=preset.cores)
     threads = replace(grid, procs=(1,))
@@ -208,6 +211,6 @@ def preset_experiments(name: str, folder: Path) -> list[Experiment]:
         *(experiment("align", (reads, genome), grid, engine=engine) for engine in engines),
         experiment("eventalign", pair_files, grid),
         experiment("dtw", pair_files, grid),
-        experiment("call", pair_files, grid, mode="strong", repeats=2),
+        experiment("call", call_files, grid, mode="strong", repeats=2, channels=_CALL_CHANNELS),
         experiment("run", pair_files, grid, mode="strong", repeats=2),
     ]

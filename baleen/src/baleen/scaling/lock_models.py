@@ -7,7 +7,7 @@ import numpy as np
 
 from baleen.scaling.machines import MachineModel
 
-SPIN_DRAG = 0.2
+SPIN_DRAG = 0.13
 """How much longer each spinning waiter makes the holder stay inside; see `paper` for how it was fitted."""
 
 _LONGEST_COHORT = 64

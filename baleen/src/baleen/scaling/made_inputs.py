@@ -6,7 +6,7 @@ import numpy as np
 
 from baleen.data import U8
 from baleen.simulate import SimulationConfig
-from baleen.simulated_pair import PairFiles, random_contigs, write_pair
+from baleen.simulated_pair import random_contigs, write_pair
 
 _LETTERS = np.frombuffer(b"ACGT", np.uint8)
 _ERROR_RATE = 0.01
@@ -44,7 +44,14 @@ def _short_reads(genome: U8, first: int, n: int, rng: np.random.Generator) -> by
     return b"".join(b"@r%d" % (first + i) + _LINE % row.tobytes() for i, row in enumerate(bases))
 
 
-def make_pair(folder: Path, n_contigs: int, length_bp: int, n_reads: int) -> PairFiles:
-    """Write a native/control pair of random transcripts, ``n_reads`` each per transcript."""
+def make_pair(folder: Path, n_contigs: int, length_bp: int, n_reads: int) -> tuple[Path, ...]:
+    """Write a native/control pair of random transcripts, ``n_reads`` each per transcript.
+
+    Returns
+    -------
+    BAM and signal of the native reads, of the control, and the reference.
+    """
     config = SimulationConfig(reads=n_reads)
-    return write_pair(folder / "pair", random_contigs(n_contigs, length_bp, config), config, force=False)
+    pair = write_pair(folder, random_contigs(n_contigs, length_bp, config), config, force=False)
+    signals = [path for name in ("native", "ivt") for path in (pair.bam(name), pair.signal(name))]
+    return (*signals, pair.reference)

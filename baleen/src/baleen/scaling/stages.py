@@ -74,6 +74,8 @@ class StageRequest:
         Of stage pump: time per read outside the locks.
     batch_bytes
         Longest batch of the pump; None = its own.
+    channels
+        Of stages call and run; empty = those of `baleen run`.
     """
 
     stage: str
@@ -82,6 +84,7 @@ class StageRequest:
     preset: str = "rna"
     work_ns: int = 2000
     batch_bytes: int | None = None
+    channels: tuple[str, ...] = ()
 
 
 def open_stage(request: StageRequest, crowd: Crowd, folder: Path) -> Stage:
@@ -118,7 +121,10 @@ def open_stage(request: StageRequest, crowd: Crowd, folder: Path) -> Stage:
         SampleFiles("control", is_native=False, bam=(control,), signal=(control_signal,)),
     )
     if request.stage in {"call", "run"}:
-        return PipelineStage(samples, reference, folder, is_call=request.stage == "call")
+        config = Config()
+        if request.channels:
+            config = replace(config, calling=replace(config.calling, channels=request.channels))
+        return PipelineStage(samples, reference, folder, config, is_call=request.stage == "call")
     if request.stage == "eventalign":
         reads = eventalign_task(samples, reference)
         return CrowdStage(crowd, reads, "reads", reads.n_items)
@@ -246,6 +252,7 @@ class PipelineStage:
     samples: tuple[SampleFiles, ...]
     reference: Path
     folder: Path
+    config: Config
     is_call: bool
     item: str = "reads"
 
@@ -266,8 +273,7 @@ class PipelineStage:
             message = "--mode weak: whole runs and calling have a fixed size; use --mode strong"
             raise UsageError(message)
         layout = f"{cell.procs if cell.procs > 1 else 0}x{cell.threads}"
-        config = Config()
-        config = replace(config, run=replace(config.run, layout=layout, device="cpu"))
+        config = replace(self.config, run=replace(self.config.run, layout=layout, device="cpu"))
         kept = self._kept()
         with tempfile.TemporaryDirectory(dir=self.folder) as name, _quiet():
             output = Path(name) / "out"
@@ -291,8 +297,8 @@ class PipelineStage:
         """Return a finished run that kept its arrays; it also warms the file cache."""
         kept = self.folder / "kept"
         if not (kept / "run.json").exists():
-            config = Config()
-            config = replace(config, output=replace(config.output, keep_intermediate=True))
+            kept_arrays = replace(self.config.output, keep_intermediate=True)
+            config = replace(self.config, output=kept_arrays)
             with _quiet():
                 run(self._request(kept, config))
         return kept
