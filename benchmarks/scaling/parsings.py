@@ -1,8 +1,9 @@
 """What each way of parsing spends inside the input lock, and where that ends scaling.
 
-``python -m benchmarks.scaling.parsings [-o FILE] [--picture SVG]``: one thread, many short trials, the least
-disturbed counts; then simulated threads with the work of a short read in minimap2, under a queue lock and
-a spinning one, on two nodes of 24 cores of two threads.
+``python -m benchmarks.scaling.parsings [-o FILE] [--picture SVG] [--costs RESULT.json]``: one thread, many
+short trials, the least disturbed counts (or what a result of before measured); then simulated threads
+with the work of a short read in minimap2, under a queue lock and a spinning one, on two nodes of 24 cores
+of two threads.
 """
 
 import argparse
@@ -96,9 +97,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--picture", type=Path)
+    parser.add_argument("--costs", type=Path, help="an earlier result, instead of measuring")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-parsings-") as folder:
-        costs, written_ns = in_lock(Path(folder)), output_ns(Path(folder))
+    if arguments.costs:
+        before = json.loads(arguments.costs.read_text())
+        costs = {parsing: Costs(**cost) for parsing, cost in before["measured_costs"].items()}
+        facts, written_ns = before["machine"], before["measured_output_ns"]
+    else:
+        with tempfile.TemporaryDirectory(prefix="bench-parsings-") as folder:
+            costs, written_ns = in_lock(Path(folder)), output_ns(Path(folder))
+        facts = machine.describe()
     found = curves(costs)
     for parsing, cost in costs.items():
         peaks = []
@@ -108,7 +116,7 @@ def main() -> None:
         print(f"{parsing}: {cost.input_ns:7.2f} ns per read in the lock; simulated peak {', '.join(peaks)}")
     print(f"{written_ns:.1f} ns per read inside a single output lock")
     result: dict[str, Any] = {
-        "machine": machine.describe(),
+        "machine": facts,
         "measured_output_ns": written_ns,
         "measured_costs": {parsing: asdict(cost) for parsing, cost in costs.items()},
         "simulated_work_ns": _WORK_NS,
