@@ -10,8 +10,8 @@ import pysam
 import pytest
 
 from krill.errors import FormatError
-from krill.map import AlignJob, AlignOptions, align_reads
-from krill.pump import PumpSettings
+from krill.map import AlignJob, AlignOptions, AlignReport, align_reads
+from krill.pump import LockUse, PumpReport, PumpSettings, WorkerTime
 
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
@@ -231,6 +231,13 @@ def test_bad_input_is_named(genome: dict[str, str], reference: Path, tmp_path: P
     with pytest.raises(FormatError, match=r"reads\.fq: record at byte 0"):
         align_reads(AlignJob([reads], reference, bam))
     assert not list(tmp_path.glob("out*"))
+
+
+def test_time_in_locks_is_part_of_the_time_that_passed() -> None:
+    writing = PumpReport(9, 2.0, (LockUse("output", 1, 1.5, 0.0),), (WorkerTime(0.1, None, 1.9, 1),))
+    report = AlignReport(9, 9, 0.0, mapping=writing, merging=writing)
+    assert report.serial_share == pytest.approx(15)  # a slow disk, and little to compute
+    assert report.locked_share == pytest.approx(0.75)
 
 
 def test_no_reads_give_a_bam_without_records(reference: Path, tmp_path: Path) -> None:

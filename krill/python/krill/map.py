@@ -55,6 +55,13 @@ class AlignReport:
         on_cpu_s = sum(worker.on_cpu_s for stage in stages for worker in stage.workers)
         return sum(stage.in_lock_s for stage in stages) / on_cpu_s if on_cpu_s > 0 else 0.0
 
+    @property
+    def locked_share(self) -> float:
+        """Time inside locks, of all the time from the workers' start to their end."""
+        stages = (self.mapping, self.merging)
+        elapsed_s = sum(worker.elapsed_s for stage in stages for worker in stage.workers)
+        return sum(stage.in_lock_s for stage in stages) / elapsed_s if elapsed_s > 0 else 0.0
+
 
 @dataclass(frozen=True)
 class AlignJob:

@@ -70,6 +70,11 @@ class WorkerTime(NamedTuple):
     blocked_s: float
     n_batches: int
 
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds from the worker's start to its end."""
+        return self.on_cpu_s + (self.waiting_to_run_s or 0.0) + self.blocked_s
+
 
 @dataclass(frozen=True)
 class PumpReport:

@@ -114,8 +114,8 @@ def command(**given: Any) -> None:
     share = 100 * report.n_mapped / max(1, report.n_reads)
     LOG.info("%s: %d of %d reads aligned (%.1f %%)", output, report.n_mapped, report.n_reads, share)
     LOG.info(
-        "%.1f s reading and aligning, %.1f s merging; %.2f %% of the work inside shared locks",
+        "%.1f s reading and aligning, %.1f s merging; %.2f %% of the workers' time inside shared locks",
         report.mapping.wall_s,
         report.merging.wall_s,
-        100 * report.serial_share,
+        100 * report.locked_share,
     )

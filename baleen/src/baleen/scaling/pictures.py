@@ -79,10 +79,25 @@ def _draw_throughput(axes: "Axes", series: Series) -> None:
     base = series.base(series.points[0])
     per_worker = base.best.throughput / base.cell.workers
     axes.plot([0, most], [0, most * per_worker], ":", color="#999999", lw=1, label="linear")
-    axes.set(xlim=(0, most * 1.05), xlabel="threads, all processes", ylabel=f"{series.item} per second")
-    axes.set_ylim(bottom=0)
+    axes.set_xlim(0, most * 1.05)
+    _count_threads(axes)
+    _say_per_second(axes, series)
     axes.set_title(f"{series.title} ({series.mode})", loc="left", fontweight="bold")
     axes.legend(fontsize=7.5, frameon=False)
+
+
+def _count_threads(axes: "Axes") -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("threads, all processes")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _say_per_second(axes: "Axes", series: Series) -> None:
+    from matplotlib.ticker import EngFormatter
+
+    axes.set(ylim=(0, None), ylabel=f"{series.item} per second")
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _draw_efficiency(axes: "Axes", series: Series) -> None:
@@ -98,7 +113,8 @@ def _draw_efficiency(axes: "Axes", series: Series) -> None:
             is_measured = True
         axes.plot(*zip(*known, strict=True), line, color=colour, marker="o", ms=4, lw=1.6, label=name)
     axes.axhline(1, color="#999999", lw=1, ls=":")
-    axes.set(ylim=(0, 1.25), xlabel="threads, all processes")
+    axes.set_ylim(0, 1.25)
+    _count_threads(axes)
     axes.set_title("Efficiency, over a plain loop's" if is_measured else "Efficiency", loc="left")
 
 
@@ -150,13 +166,13 @@ def _draw_frontier(axes: "Axes", series: Series) -> None:
                 "o-",
                 color=_COLOURS[i % len(_COLOURS)],
                 ms=4,
-                label=f"{total} threads",
+                label=f"{total} thread{'s' if total > 1 else ''}",
             )
     axes.set_xscale("log", base=2)
     procs = sorted({point.cell.procs for point in series.points})
     axes.set_xticks(procs, [str(n) for n in procs])
     axes.minorticks_off()
-    axes.set_ylim(bottom=0)
-    axes.set(xlabel="processes (1 = threads alone)", ylabel=f"{series.item} per second")
+    axes.set(xlabel="processes (1 = threads alone)")
+    _say_per_second(axes, series)
     axes.set_title("Processes or threads", loc="left")
     axes.legend(fontsize=7.5, frameon=False)

@@ -74,7 +74,7 @@ def trial_of(n_reads: int, reports: tuple[PumpReport, ...], lock: str) -> Trial:
     seconds = running = waiting = inside = 0.0
     locks: dict[str, LockCost] = {}
     for report in reports:
-        elapsed = [w.on_cpu_s + (w.waiting_to_run_s or 0.0) + w.blocked_s for w in report.workers]
+        elapsed = [worker.elapsed_s for worker in report.workers]
         on_cpu = sum(worker.on_cpu_s for worker in report.workers)
         spun = sum(use.waiting_s for use in report.locks) if lock in _SPINNING else 0.0
         computing = max(0.0, on_cpu - report.in_lock_s - spun)
