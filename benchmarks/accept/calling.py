@@ -61,6 +61,8 @@ def _reliability(results: Mapping[str, Measured]) -> Iterator[Row]:
         bins = ", ".join(f"{m:.2f}: {s:.2f} ({n})" for m, s, n in zip(mean, share, size, strict=True) if n)
         figure = f"{chemistry}_small reads at true sites: calibration error; p_mod: share modified (reads)"
         yield Row(figure, "reported", "", f"{error:.3f}; {bins}", None, error)
+        figure = "p_mod at all positions, calibration error"
+        yield Row.at_most(f"{chemistry}_small {figure} from .3 on", measured.figures[figure], 0.10, 0.06)
 
 
 def _nulls() -> Iterator[Row]:

@@ -24,6 +24,9 @@ Sites = Mapping[str, npt.NDArray[np.int64]]
 
 N_SPLITS = 10
 
+LEAST_TOLD = 0.3
+"""Probability from which it is measured over all positions: nearly all lie below."""
+
 
 @dataclass
 class Measured:
@@ -170,8 +173,30 @@ def simulated(
     figures["true sites without mod_ratio"] = len(wanted) - len(got)
     figures["mod_ratio, r"] = float(np.corrcoef(share, ratio)[0, 1])
     figures["mod_ratio, mean abs error"] = float(np.abs(share - ratio).mean())
+    label, p = everywhere(called, reads)
+    told = p >= LEAST_TOLD
+    figures["p_mod at all positions, calibration error"] = metrics.calibration_error(label[told], p[told])
     figures["CPU ms per position"] = called.cpu_ms_per_position
-    return Measured(figures, {**series, "curves": curves, "shares": (share, ratio)})
+    series |= {"curves": curves, "shares": (share, ratio), "everywhere": (label, p)}
+    return Measured(figures, series)
+
+
+def everywhere(
+    called: Called, is_modified: Mapping[tuple[str, str, int], bool]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+    """Return of every native read and position whether it is modified within reach, and ``p_mod``."""
+    labels, probabilities = [np.zeros(0, bool)], [np.zeros(0)]
+    for contig, calls in zip(called.contigs, called.calls, strict=True):
+        reads = calls.reads
+        row = {name: i for i, name in enumerate(reads.reads.read_ids)}
+        near = np.zeros((len(row), len(contig.errors.sequence) + 2 * metrics.NEAR), bool)
+        for (name, read_id, position), yes in is_modified.items():
+            if yes and name == contig.name and read_id in row:
+                near[row[read_id], position : position + 2 * metrics.NEAR + 1] = True
+        native = reads.reads.is_native[reads.read]
+        labels.append(near[reads.read[native], reads.position[native] + metrics.NEAR])
+        probabilities.append(reads.p_mod[native].astype(np.float64))
+    return np.concatenate(labels), np.concatenate(probabilities)
 
 
 def _modified(folder: Path) -> list[dict[str, str]]:

@@ -102,6 +102,22 @@ def test_a_shifted_site_is_called_with_its_share_and_its_reads():
     assert reads.p_mod[here][~is_modified].mean() < 0.1
 
 
+@pytest.mark.parametrize(("depth", "modified"), [(8, 1.0), (30, 0.3)])
+def test_probabilities_of_reads_hold_over_all_positions(depth, modified):
+    """Of reads said to be modified somewhere near with .4 to .9, about so many are: few were."""
+    pileups = [signal_pileup(depth, depth, modified, seed) for seed in range(16)]
+    reads, _ = call(*(calling.score_contig(pileup, None, None, CONFIG, 1) for pileup in pileups))
+    said, true = [], []
+    for one in reads:
+        doubtful = (one.read < depth) & (one.p_mod >= 0.4) & (one.p_mod < 0.9)
+        said.append(one.p_mod[doubtful])
+        near = np.abs(one.position[doubtful] - SITE) <= 2
+        true.append(near & (one.read[doubtful] < int(modified * depth)))
+    said, true = np.concatenate(said), np.concatenate(true)
+    assert len(said) > 50
+    assert said.mean() == pytest.approx(true.mean(), abs=0.2)
+
+
 def test_more_errors_in_native_reads_are_called_without_signal():
     config = CallingConfig(channels=("errors",), error_direction="more")
     _, (sites,) = call(calling.score_contig(None, None, error_pileup(), config, 1), config=config)
