@@ -8,6 +8,8 @@ from click.testing import CliRunner
 
 from baleen.commands.scaling import command
 from baleen.errors import BaleenError, InputError, OutputError, UsageError
+from baleen.finish import RunSummary
+from baleen.outputs.merge import SiteCounts
 from baleen.scaling.crowd import LOOP, Crowd, Part
 from baleen.scaling.made_inputs import make_pair, make_short_reads
 from baleen.scaling.result import Cell, LockCost, Point, Result, Series, Trial
@@ -83,6 +85,21 @@ def test_stages_on_signal_and_whole_runs_are_measured(tmp_path: Path) -> None:
         (found,) = Result.read(output).series
         assert (found.stage, found.item) == (stage, item)
         assert found.points[0].best.running_s > 0
+
+
+def test_a_run_without_contigs_or_with_failed_ones_is_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = make_pair(tmp_path / "pair", 1, 150, 5)
+    words = ["--stage", "run", "--mode", "strong", "--threads", 1, "-o", tmp_path / "out.json"]
+    with pytest.raises(BaleenError, match="no contig passes the filters"):
+        run("run", *words, *files)
+    failed = RunSummary(tmp_path, 1, SiteCounts(0, 0, 0), {}, {"tx0": "AttributeError: gone"})
+    monkeypatch.setattr("baleen.scaling.stages.run", lambda request: failed)
+    with pytest.raises(
+        BaleenError, match="1 contigs failed, so nothing can be measured; tx0: AttributeError"
+    ):
+        run("run", *words, *files)
 
 
 def test_processes_that_work_together_count_by_the_slowest() -> None:

@@ -25,7 +25,8 @@ from baleen.engines import (
     split_reads,
 )
 from baleen.engines import pump_settings as engine_settings
-from baleen.errors import InputError, UsageError
+from baleen.errors import InputError, PartialError, UsageError
+from baleen.finish import RunSummary
 from baleen.inputs import SampleFiles
 from baleen.outputs.slices import Slice
 from baleen.pipeline import FOLDER_NAME, RunRequest, aggregate, kept_config, run
@@ -280,9 +281,9 @@ class PipelineStage:
             start, cpu = time.perf_counter(), _cpu_s()
             if self.is_call:
                 changes = {"layout": layout, "device": "cpu"}
-                aggregate(kept, output, kept_config(kept, changes), is_forced=False)
+                _check_whole(aggregate(kept, output, kept_config(kept, changes), is_forced=False))
             else:
-                run(self._request(output, config))
+                _check_whole(run(self._request(output, config)))
             seconds, cpu = time.perf_counter() - start, _cpu_s() - cpu
             stages = json.loads((output / "run.json").read_text())["stage_seconds"].values()
         locked = sum(stage["gil_at_most"] for stage in stages)
@@ -300,13 +301,25 @@ class PipelineStage:
             kept_arrays = replace(self.config.output, keep_intermediate=True)
             config = replace(self.config, output=kept_arrays)
             with _quiet():
-                run(self._request(kept, config))
+                _check_whole(run(self._request(kept, config)))
         return kept
 
     def _request(self, output: Path, config: Config) -> RunRequest:
         return RunRequest(
             samples=self.samples, reference=self.reference, output_dir=output, config=config, may_index=True
         )
+
+
+def _check_whole(summary: RunSummary | None) -> None:
+    """Refuse to measure a run in which contigs failed, or that had none to call."""
+    failed = summary.failed if summary else {}
+    if failed:
+        contig, reason = min(failed.items())
+        message = f"{len(failed)} contigs failed, so nothing can be measured; {contig}: {reason}"
+        raise PartialError(message)
+    if summary is None or summary.n_contigs == 0:
+        message = "no contig passes the filters, so there is nothing to measure"
+        raise UsageError(message, hint="at least 15 reads per contig and condition")
 
 
 def _scoring_gil_s(folder: Path) -> float:
