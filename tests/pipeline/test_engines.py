@@ -68,6 +68,7 @@ def aligned(
     )
     report = align_reads(request)
     assert report.n_reads == 400 * n_files
+    assert report.mapping.wall_s > 0
     with pysam.AlignmentFile(str(out)) as file:
         assert file.header.to_dict()["PG"][-1]["DS"].startswith(engine)
         found = [record.to_string() for record in file]

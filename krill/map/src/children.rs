@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use krill_reads::counters::Turn;
 use krill_reads::{Batch, Error, Format, Report, Result, Sink, Source, Worker, pair_name};
@@ -49,6 +50,7 @@ pub fn align(
         ));
     }
     let sink = sorting_sink(output, settings, Ties::Name);
+    let start = Instant::now();
     let mut children = Children::start(commands)?;
     let (inputs, outputs) = children.take_pipes();
     let pieces = Pieces { sink: &sink, next: AtomicU64::new(0) };
@@ -65,7 +67,8 @@ pub fn align(
     });
     // A child that failed explains the broken pipe better than the pipe does.
     children.check()?;
-    let mapping = fed?;
+    // Feeding ends earlier than aligning, and a static split is not fed at all.
+    let mapping = Report { wall: start.elapsed(), ..fed? };
     let collected = collected.into_iter().collect::<Result<Vec<_>>>()?;
     let Some(first) = collected.first() else {
         return Err(Error::setting("--procs", "0 processes cannot align"));
