@@ -14,6 +14,7 @@ from baleen.outputs.mod_bam import (
     CalledContig,
     ReadCall,
     SampleBam,
+    annotate,
     mod_tags,
     modified_bases,
     write_mod_records,
@@ -46,6 +47,25 @@ def test_htslib_reads_back_every_call(data: st.DataObject) -> None:
     }
     mm, ml = mod_tags(sequence, query_position, p_mod, modified_bases(None))
     assert read_back(sequence, mm, ml) == expected
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("MIDNS=X"), st.integers(1, 6)), min_size=1, max_size=8),
+    st.sets(st.integers(0, 60)),
+)
+def test_calls_lie_on_the_bases_that_htslib_aligns(cigar: list[tuple[str, int]], positions: set[int]) -> None:
+    record = pysam.AlignedSegment(HEADER)
+    record.query_name, record.flag, record.reference_id, record.reference_start = "r", 0, 0, 5
+    n_bases = sum(n for op, n in cigar if op in "MIS=X")
+    record.query_sequence = ("ACGT" * 15)[:n_bases] or "A"
+    record.cigarstring = "".join(f"{n}{op}" for op, n in cigar)
+    position = np.array(sorted(positions), np.int32)
+    annotate(record, ReadCall(position, np.full(len(position), 0.5, np.float32)), modified_bases(None))
+    base_of = {reference: query for query, reference in record.get_aligned_pairs(matches_only=True)}
+    expected = {base_of[place] for place in positions if place in base_of}
+    called = {place for calls in (record.modified_bases or {}).values() for place, _ in calls}
+    assert called == expected
+    assert len(record.get_tag("ML")) == len(expected)
 
 
 def test_a_declared_code_marks_its_base_alone() -> None:

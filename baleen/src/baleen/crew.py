@@ -172,6 +172,12 @@ class Clock:
         finally:
             self._enter(outer)
 
+    def add(self, seconds: dict[str, Seconds]) -> None:
+        """Count what another clock has counted."""
+        with self._lock:
+            for stage, spent in seconds.items():
+                self.seconds[stage] = self.seconds.get(stage, Seconds()).plus(spent)
+
     def each(
         self, function: Callable[[Item], Outcome], items: Iterable[Item], stage: str | None = None
     ) -> Iterator[Outcome]:

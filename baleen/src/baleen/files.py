@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import krill
 from baleen.errors import OutputError
 
 
@@ -30,10 +31,11 @@ def complete_file(path: Path, *, is_resumable: bool = True) -> Iterator[Path]:
     part = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.part")
     try:
         yield part
-        with part.open("rb+") as handle:
+        with part.open("rb+") as handle, krill.aside():
             os.fsync(handle.fileno())
         part.replace(path)
-        _sync_folder(path.parent)
+        with krill.aside():
+            _sync_folder(path.parent)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise as_output_error(path, error, is_resumable=is_resumable) from error

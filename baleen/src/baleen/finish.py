@@ -20,7 +20,7 @@ from baleen.calling import Evidence, RunModel
 from baleen.columns import SAMPLE_COLUMNS
 from baleen.config import CallingConfig
 from baleen.console import LOG, Progress
-from baleen.crew import Clock, Each, Seconds, crew_of
+from baleen.crew import Clock, Seconds, crew_of
 from baleen.executors import Lost, Workers
 from baleen.files import complete_file
 from baleen.manifest import RUN_NAME, parameter_hash, read_parameters, write_run
@@ -143,13 +143,13 @@ def _evidence(paths: Sequence[Path], config: CallingConfig) -> Iterator[Evidence
                 yield read_evidence(piece, name, config)
 
 
-def _learn(paths: Sequence[Path], plan: Plan, config: CallingConfig, each: Each) -> RunModel:
+def _learn(paths: Sequence[Path], plan: Plan, config: CallingConfig) -> RunModel:
     """Learn across contigs; where there are replicates, their variance first."""
     priors: calling.Priors = ()
     if plan.has_replicates:
         priors = calling.fit_priors(calling.spread_counts(one) for one in _evidence(paths, config))
     summaries = (calling.summarise(one, priors) for one in _evidence(paths, config))
-    return calling.fit_run(summaries, config, priors, each)
+    return calling.fit_run(summaries, config, priors)
 
 
 def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: float) -> RunSummary:
@@ -184,7 +184,7 @@ def _finish_condition(output_dir: Path, job: Job, plan: Plan, workers: Workers, 
     with clock.stage("fit"):
         scored = _Scored()
         paths = scored.read(job.evidence_folder, plan.groups)
-        model = _learn(paths, plan, job.config.calling, clock.each)
+        model = _learn(paths, plan, job.config.calling)
     for warning in model.warnings():
         LOG.warning("warning: %s", warning)
     _write_model(job.folder, model)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -115,23 +116,52 @@ def score_group(job: Job, group: Group) -> GroupOutcome:
     tables: list[dict[str, Arrays]] = [{} for _ in jobs]
     failed: dict[str, str] = {}
     read_status: Counter[str] = Counter()
-    for number, task in enumerate(group.tasks):
-        try:
-            evidence, counts = score_contig(task, job, clock)
-        except (OutputError, MemoryError, krill.DeviceError):
-            raise  # not the contig's fault
-        except (Exception, krill.PanicException) as error:  # noqa: BLE001  # reported, exit 6
-            failed[task.contig] = f"{type(error).__name__}: {error}".replace("\n", "; ")
+    for number, (task, scored) in enumerate(zip(group.tasks, _score(group.tasks, job, clock), strict=True)):
+        if isinstance(scored, str):
+            failed[task.contig] = scored
             continue
-        for table, one in zip(tables, evidence, strict=True):
+        for table, one in zip(tables, scored.evidence, strict=True):
             table[f"{number:06d}"] = one.to_arrays()
-        read_status.update(counts)
+        read_status.update(scored.counts)
     meta = {"failed": failed, "read_status": read_status, "seconds": clock.seconds}
-    with clock.stage("writing"):
+    with clock.stage("writing"), _turn(group):
         for one_job, table in reversed(list(zip(jobs, tables, strict=True))):  # the main slice last
             one_job.evidence_folder.mkdir(exist_ok=True)
             write_slice(slice_path(one_job.evidence_folder, group.index, EVIDENCE), table, meta)
     return GroupOutcome(clock.seconds)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Evidence of a contig, of all natives and of each condition; its reads by status."""
+
+    evidence: list[Evidence]
+    counts: dict[str, int]
+
+
+def _score(tasks: Sequence[ContigTask], job: Job, clock: Clock) -> Iterator[Scored | str]:
+    """Yield what each contig scores, or why it failed: parts of a large one, small ones, side by side."""
+    if len(tasks) == 1:
+        yield _score_or_say(tasks[0], job, clock)
+        return
+
+    def small(task: ContigTask) -> tuple[Scored | str, dict[str, Seconds]]:
+        own = Clock(crew_of(1))
+        with krill.turn():
+            return _score_or_say(task, job, own), own.seconds
+
+    for scored, seconds in clock.each(small, tasks):
+        clock.add(seconds)
+        yield scored
+
+
+def _score_or_say(task: ContigTask, job: Job, clock: Clock) -> Scored | str:
+    try:
+        return score_contig(task, job, clock)
+    except (OutputError, MemoryError, krill.DeviceError):
+        raise  # not the contig's fault
+    except (Exception, krill.PanicException) as error:  # noqa: BLE001  # reported, exit 6
+        return f"{type(error).__name__}: {error}".replace("\n", "; ")
 
 
 @dataclass(frozen=True)
@@ -144,7 +174,7 @@ class PlacedBatch:
     placed: PlacedReads | None
 
 
-def score_contig(task: ContigTask, job: Job, clock: Clock) -> tuple[list[Evidence], dict[str, int]]:
+def score_contig(task: ContigTask, job: Job, clock: Clock) -> Scored:
     """Read one contig, place its signal, measure distances, score; also count its reads by status.
 
     The evidence is that of all natives, then, where there are several conditions, of each.
@@ -177,7 +207,7 @@ def score_contig(task: ContigTask, job: Job, clock: Clock) -> tuple[list[Evidenc
             for parts in _by_condition(pileup, measured, errors)
         ]
     statuses = [batch.status for batch in batches]
-    return evidence, status_counts(statuses) if config.calling.signal else {"ok": len(reads)}
+    return Scored(evidence, status_counts(statuses) if config.calling.signal else {"ok": len(reads)})
 
 
 Parts = tuple[SignalPileup | None, Distances | None, ErrorPileup]
@@ -255,6 +285,16 @@ def call_group(job: Job, model: RunModel, group: Group) -> GroupOutcome:
     group
         The contigs.
     """
+    with _turn(group):
+        return _call_group(job, model, group)
+
+
+def _turn(group: Group) -> AbstractContextManager[None]:
+    """Small contigs are many small arrays: threads that work on them take turns."""
+    return krill.turn() if len(group.tasks) > 1 else nullcontext()
+
+
+def _call_group(job: Job, model: RunModel, group: Group) -> GroupOutcome:
     clock = Clock(crew_of(job.threads))
     evidence = Slice(slice_path(job.evidence_folder, group.index, EVIDENCE))
     split_p = []

@@ -8,6 +8,7 @@ use krill_reads::interrupt;
 use pyo3::prelude::*;
 
 use crate::reads::python_error;
+use crate::turn::away;
 
 /// How often signals are looked for while the engine works.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
@@ -19,7 +20,7 @@ thread_local! {
 /// Run `work` detached from the interpreter.
 pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
     let before = thread_seconds();
-    let result = py.detach(work);
+    let result = py.detach(|| away(work));
     SECONDS.set(SECONDS.get() + thread_seconds() - before);
     result
 }
@@ -30,7 +31,7 @@ pub(crate) fn interruptible<T: Send>(
     py: Python<'_>,
     work: impl FnOnce() -> krill_reads::Result<T> + Send,
 ) -> PyResult<T> {
-    let (result, raised) = py.detach(|| {
+    let wait = || {
         std::thread::scope(|scope| {
             let (sender, ended) = channel::<()>();
             let worker = scope.spawn(move || {
@@ -49,7 +50,8 @@ pub(crate) fn interruptible<T: Send>(
             }
             (worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), raised)
         })
-    });
+    };
+    let (result, raised) = py.detach(|| away(wait));
     if let Some(error) = raised {
         interrupt::clear();
         return Err(error);

@@ -4,6 +4,7 @@
 //! detaches from the interpreter, computes, and returns flat arrays.
 
 mod align;
+mod bgzf;
 mod detached;
 mod dtw;
 mod grid;
@@ -11,6 +12,7 @@ mod map;
 mod reads;
 mod signals;
 mod tables;
+mod turn;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::panic::PanicException;
@@ -42,10 +44,14 @@ fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     dtw::register(module)?;
     module.add_function(wrap_pyfunction!(align::align_batch, module)?)?;
     module.add_function(wrap_pyfunction!(align::align_stages, module)?)?;
+    module.add_function(wrap_pyfunction!(bgzf::bgzf_deflate, module)?)?;
     grid::register(module)?;
     map::register(module)?;
     reads::register(module)?;
     signals::register(module)?;
     tables::register(module)?;
+    module.add_function(wrap_pyfunction!(turn::turn_take, module)?)?;
+    module.add_function(wrap_pyfunction!(turn::turn_end, module)?)?;
+    module.add_function(wrap_pyfunction!(turn::turn_is_mine, module)?)?;
     Ok(())
 }

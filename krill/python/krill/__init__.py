@@ -21,6 +21,7 @@ from krill.errors import DeviceError, DeviceMemoryError, FormatError, KrillError
 from krill.pore_model import PoreModel
 from krill.ragged import Ragged
 from krill.reads.batch import Alignments, ReadBatch, ReadStatus
+from krill.turn import aside, turn
 
 __all__ = [
     "PanicException",
@@ -50,4 +51,6 @@ __all__ = [
     "gpu_problems",
     "require_device",
     "align",
+    "aside",
+    "turn",
 ]

@@ -22,6 +22,7 @@ __all__ = [
     "align_batch",
     "align_stages",
     "available_threads",
+    "bgzf_deflate",
     "cuda_gpus",
     "decode_vbz",
     "detached_seconds",
@@ -44,6 +45,9 @@ __all__ = [
     "table_control_center",
     "table_shifts",
     "table_standardise",
+    "turn_end",
+    "turn_is_mine",
+    "turn_take",
 ]
 
 _F32 = npt.NDArray[np.float32]
@@ -118,6 +122,7 @@ def mixture_evidence(
     details: bool,
     threads: int,
 ) -> tuple[npt.NDArray[np.float64], _F32, _F32, _F32, _F32]: ...
+def bgzf_deflate(text: bytes, level: int) -> bytes: ...
 def mixture_gain(
     values: _F32,
     precision: _F32,
@@ -144,6 +149,9 @@ def table_standardise(
     moderation: tuple[float, float, float],
     trend: tuple[int, int, float, float, float, float],
 ) -> tuple[_F32, _F32]: ...
+def turn_end() -> None: ...
+def turn_is_mine() -> bool: ...
+def turn_take() -> None: ...
 
 @final
 class PumpReport:

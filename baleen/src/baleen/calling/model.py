@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -23,7 +22,6 @@ from baleen.calling.summary import (
     Summary,
 )
 from baleen.config import CallingConfig
-from baleen.crew import Each
 from baleen.data import F32, I64
 
 VERSION = 3
@@ -142,9 +140,7 @@ class RunModel:
         )
 
 
-def fit_run(
-    summaries: Iterable[Summary], config: CallingConfig, priors: Priors = (), each: Each = map
-) -> RunModel:
+def fit_run(summaries: Iterable[Summary], config: CallingConfig, priors: Priors = ()) -> RunModel:
     """Learn from all contigs of a run; their order does not matter.
 
     Parameters
@@ -155,11 +151,9 @@ def fit_run(
         Settings.
     priors
         Variance between samples, from `fit_priors`.
-    each
-        Carries out the fits of the candidates.
     """
     run = Summary.total(summaries)
-    fits = list(each(partial(_fit_candidate, run, config), range(max(1, len(run.joint)))))
+    fits = [_fit_candidate(run, config, candidate) for candidate in range(max(1, len(run.joint)))]
     best = fits[0]
     for other in fits[1:]:
         if other.everything.log_likelihood > best.everything.log_likelihood + fusion.GATE:

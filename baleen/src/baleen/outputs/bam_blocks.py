@@ -4,7 +4,6 @@ import gzip
 import os
 import shutil
 import struct
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -12,16 +11,10 @@ from typing import BinaryIO
 import pysam
 
 from baleen.files import complete_file
+from krill.reads.bgzf import LAST_BLOCK, MAX_TEXT_BYTES, deflate
 
-_MOST_TEXT = 0xFF00
-"""Bytes in a block: deflated they fit into 64 KiB, whatever they are."""
-
-_START = bytes.fromhex("1f8b08040000000000ff060042430200")
-_FRAME_BYTES = len(_START) + 2 + 8
-"""Of a block, beside the deflated text: its start, size, checksum, length of the text."""
-
-_LAST_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-"""Holds nothing; says that a file is whole."""
+_PORTION_BYTES = 16 * MAX_TEXT_BYTES
+"""Text that is deflated at once."""
 
 _CONTIG_AT, _MATE_AT = 0, 20
 """Where a record has the numbers of its contig and of its mate's."""
@@ -38,11 +31,10 @@ def write_records(bam: BinaryIO, numbers: Sequence[int], out: BinaryIO) -> None:
                 (contig,) = struct.unpack_from("<i", record, at)
                 struct.pack_into("<i", record, at, numbers[contig] if contig >= 0 else contig)
             text += size + record
-            while len(text) >= _MOST_TEXT:
-                out.write(_block(text[:_MOST_TEXT]))
-                del text[:_MOST_TEXT]
-    if text:
-        out.write(_block(text))
+            while len(text) >= _PORTION_BYTES:
+                out.write(deflate(bytes(text[:_PORTION_BYTES])))
+                del text[:_PORTION_BYTES]
+    out.write(deflate(bytes(text)))
 
 
 def _skip_header(bam: gzip.GzipFile) -> None:
@@ -54,13 +46,6 @@ def _skip_header(bam: gzip.GzipFile) -> None:
         bam.read(length + 4)
 
 
-def _block(text: bytes | bytearray) -> bytes:
-    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    data = deflater.compress(text) + deflater.flush()
-    size = struct.pack("<H", _FRAME_BYTES + len(data) - 1)
-    return b"".join([_START, size, data, struct.pack("<II", zlib.crc32(text), len(text))])
-
-
 def merge_bams(slices: Sequence[Path], header: pysam.AlignmentHeader, path: Path) -> None:
     """Put the blocks of slices, which are in the order of this header, into one BAM and index it."""
     index = path.with_name(path.name + ".bai")
@@ -68,11 +53,11 @@ def merge_bams(slices: Sequence[Path], header: pysam.AlignmentHeader, path: Path
     with complete_file(path) as part:
         pysam.AlignmentFile(str(part), "wb", header=header).close()
         with part.open("rb+") as out:
-            out.seek(-len(_LAST_BLOCK), os.SEEK_END)
+            out.seek(-len(LAST_BLOCK), os.SEEK_END)
             for one in slices:
                 with one.open("rb") as blocks:
                     shutil.copyfileobj(blocks, out)
-            out.write(_LAST_BLOCK)
+            out.write(LAST_BLOCK)
         pysam.quickcheck(str(part))
     with complete_file(index) as part:
         pysam.index("-b", str(path), str(part))

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import pairwise
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,19 +94,23 @@ def mod_tags(
         ``min(255, floor(256 p))`` in the same order.
     """
     bases = np.frombuffer(sequence.upper().replace("U", "T").encode(), np.uint8)
-    called = bases[query_position]
+    of_code = bases[:, None] == np.frombuffer("".join(codes).encode(), np.uint8)
+    is_called = of_code[query_position]
+    call, code = np.nonzero(is_called)
+    rank = np.cumsum(of_code, axis=0)[query_position[call], code]
+    order = np.argsort(code, kind="stable")
+    n_calls = is_called.sum(axis=0)
+    delta = np.diff(rank[order], prepend=0) - 1
+    first = np.cumsum(n_calls) - n_calls  # of each code
+    delta[first[n_calls > 0]] = rank[order][first[n_calls > 0]] - 1
+    deltas = iter(delta.tolist())
+    mm = (
+        f"{base}+{name}?,{','.join(map(str, islice(deltas, n)))};"
+        for (base, name), n in zip(codes.items(), n_calls.tolist(), strict=True)
+        if n
+    )
     quantised = np.minimum(255, np.floor(256.0 * p_mod)).astype(np.uint8)
-    mm: list[str] = []
-    ml = array.array("B")
-    for base, code in codes.items():
-        of_base = called == ord(base)
-        rank = np.cumsum(bases == ord(base))[query_position[of_base]].tolist()
-        if not rank:
-            continue
-        deltas = [str(after - before - 1) for before, after in pairwise([0, *rank])]
-        mm.append(f"{base}+{code}?,{','.join(deltas)};")
-        ml.frombytes(quantised[of_base].tobytes())
-    return "".join(mm), ml
+    return "".join(mm), array.array("B", quantised[call[order]].tobytes())
 
 
 class ReadCall(NamedTuple):
@@ -123,14 +127,28 @@ def annotate(record: pysam.AlignedSegment, call: ReadCall, codes: Mapping[str, s
     sequence = record.query_sequence
     if sequence is None:
         return
-    pairs = np.array(record.get_aligned_pairs(matches_only=True), np.int64).reshape(-1, 2)
-    place = np.searchsorted(pairs[:, 1], call.position)
-    inside = place < len(pairs)
-    inside[inside] = pairs[place[inside], 1] == call.position[inside]
-    mm, ml = mod_tags(sequence, pairs[place[inside], 0], call.p_mod[inside], codes)
+    query_position, is_aligned = _query_positions(record, call.position)
+    mm, ml = mod_tags(sequence, query_position, call.p_mod[is_aligned], codes)
     record.set_tag("MM", mm, "Z")
     record.set_tag("ML", ml)
     record.set_tag("MN", len(sequence), "i")
+
+
+_IN_QUERY, _IN_REFERENCE = (np.array([op in ops for op in "MIDNSHP=X"]) for ops in ("MIS=X", "MDN=X"))
+
+
+def _query_positions(
+    record: pysam.AlignedSegment, position: npt.NDArray[np.int32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return which positions of the reference have a base of the read, and its index in the read."""
+    cigar = np.array(record.cigartuples, np.int64).reshape(-1, 2)
+    in_query, in_reference = _IN_QUERY[cigar[:, 0]], _IN_REFERENCE[cigar[:, 0]]
+    query = np.cumsum(cigar[:, 1] * in_query)  # where each operation ends
+    reference = record.reference_start + np.cumsum(cigar[:, 1] * in_reference)
+    operation = np.minimum(np.searchsorted(reference, position, side="right"), len(cigar) - 1)
+    before = reference[operation] - position
+    is_aligned = (in_query & in_reference)[operation] & (before > 0) & (before <= cigar[operation, 1])
+    return (query[operation] - before)[is_aligned], is_aligned
 
 
 class CalledContig(NamedTuple):

@@ -3,14 +3,15 @@
 Slices are named by number, so no contig name ever becomes part of a path.
 """
 
+import io
 import json
-import os
+import mmap
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
@@ -54,8 +55,27 @@ def write_slice(path: Path, tables: Mapping[str, Arrays], meta: Mapping[str, Any
         f"{table}/{column}": array for table, columns in tables.items() for column, array in columns.items()
     }
     flat["header"] = np.frombuffer(header.encode(), np.uint8)
-    with complete_file(path) as part, part.open("wb") as handle:
-        np.savez(handle, allow_pickle=False, **flat)
+    with complete_file(path) as part, part.open("wb", buffering=_BUFFER_BYTES) as handle:
+        np.savez(_Stream(handle), allow_pickle=False, **flat)
+
+
+_BUFFER_BYTES = 1 << 18
+
+
+class _Stream(io.RawIOBase):
+    """A file to write that cannot go back: `zipfile` would for every array, and empty its buffer."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:  # whatever has bytes
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """Leave it to the file."""
 
 
 class Slice:
@@ -73,7 +93,8 @@ class Slice:
         self.path = path
         with ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        self._handle = path.open("rb")
+        with path.open("rb") as file:
+            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.meta: dict[str, Any] = json.loads(self._array(members.pop("header")).tobytes().decode())
         if self.meta["slice_version"] != SLICE_VERSION:
             self.close()
@@ -94,16 +115,17 @@ class Slice:
 
     def close(self) -> None:
         """Close the file."""
-        self._handle.close()
+        self._bytes.close()
 
     def _array(self, info: ZipInfo) -> npt.NDArray[Any]:
         """Read an array: `write_slice` stores them uncompressed, each with a header of plain types."""
-        self._handle.seek(info.header_offset)
-        local = self._handle.read(_LOCAL_BYTES)
+        # copies of slices of the map: whoever keeps an array keeps no file
+        local = self._bytes[info.header_offset : info.header_offset + _LOCAL_BYTES]
         names = sum(int.from_bytes(local[i : i + 2], "little") for i in _LOCAL_LENGTHS)
-        self._handle.seek(names, os.SEEK_CUR)
-        start = self._handle.read(_NPY_START_BYTES)
-        header = self._handle.read(int.from_bytes(start[8:], "little"))
+        at = info.header_offset + _LOCAL_BYTES + names
+        start = self._bytes[at : at + _NPY_START_BYTES]
+        header_end = at + _NPY_START_BYTES + int.from_bytes(start[8:], "little")
+        header = self._bytes[at + _NPY_START_BYTES : header_end]
         layout = _LAYOUT.fullmatch(header)
         if info.compress_type or not start.startswith(b"\x93NUMPY\x01") or layout is None:
             message = f"{self.path}: {info.filename} is not as a slice's arrays are"
@@ -112,7 +134,7 @@ class Slice:
         dtype, order = np.dtype(layout["dtype"].decode()), layout["order"]
         array = np.empty(shape, dtype, "F" if order == b"True" else "C")
         data = array.reshape(-1, order="A").view(np.uint8).data
-        self._handle.readinto(data)
+        data[:] = memoryview(self._bytes)[header_end : header_end + len(data)]
         if zlib.crc32(data, zlib.crc32(header, zlib.crc32(start))) != info.CRC:
             message = f"{self.path}: {info.filename} is damaged"
             raise BadZipFile(message)
