@@ -46,7 +46,7 @@ class Shape:
 
 SHAPES = (
     Shape("two large contigs", contigs=2, length_bp=1000, reads=80),
-    Shape("400 small contigs", contigs=400, length_bp=100, reads=8),
+    Shape("400 small contigs", contigs=400, length_bp=300, reads=8),
 )
 
 
