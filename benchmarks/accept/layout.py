@@ -45,7 +45,7 @@ class Shape:
 
 
 SHAPES = (
-    Shape("two large contigs", contigs=2, length_bp=1000, reads=80),
+    Shape("two large contigs", contigs=2, length_bp=2000, reads=80),
     Shape("400 small contigs", contigs=400, length_bp=300, reads=8),
 )
 
