@@ -158,21 +158,21 @@ class Preset:
     short_reads
         For the pump and the aligners.
     pair
-        Contigs, their length, reads per contig and condition, for the other stages.
-    call_pair
-        The same for stage call, which is through with those in no time.
+        Contigs, their length, reads per contig and condition, for stage run.
+    large_pair
+        The same for stages eventalign, dtw and call, which are through with those in no time.
     """
 
     cores: int
     repeats: int
     short_reads: int
     pair: tuple[int, int, int]
-    call_pair: tuple[int, int, int]
+    large_pair: tuple[int, int, int]
 
 
 PRESETS = {
-    "ci2": Preset(cores=2, repeats=3, short_reads=40_000, pair=(4, 400, 30), call_pair=(12, 1500, 60)),
-    "ci16": Preset(cores=16, repeats=3, short_reads=320_000, pair=(16, 800, 40), call_pair=(48, 1500, 60)),
+    "ci2": Preset(cores=2, repeats=3, short_reads=40_000, pair=(4, 400, 30), large_pair=(12, 1500, 60)),
+    "ci16": Preset(cores=16, repeats=3, short_reads=320_000, pair=(16, 800, 40), large_pair=(48, 1500, 60)),
 }
 _CALL_CHANNELS = ("level", "errors")
 """Those whose arrays are made quickly: stage call measures what is done with them."""
@@ -193,7 +193,7 @@ def preset_experiments(name: str, folder: Path) -> list[Experiment]:
         raise UsageError(message, hint="--preset ci2, or choose --threads and --procs")
     reads, genome = make_short_reads(folder, preset.short_reads, _GENOME_BP)
     pair_files = make_pair(folder / "pair", *preset.pair)
-    call_files = make_pair(folder / "call", *preset.call_pair)
+    large_files = make_pair(folder / "large", *preset.large_pair)
     powers = tuple(2**i for i in range(preset.cores.bit_length()))
     grid = Grid(procs=powers, threads=powers, most_workers=preset.cores)
     threads = replace(grid, procs=(1,))
@@ -209,8 +209,8 @@ def preset_experiments(name: str, folder: Path) -> list[Experiment]:
         experiment("pump", (reads,), parsings),
         experiment("align", (reads, genome), grid, engine="minimap2", preset="sr"),
         *(experiment("align", (reads, genome), grid, engine=engine) for engine in engines),
-        experiment("eventalign", pair_files, grid),
-        experiment("dtw", pair_files, grid),
-        experiment("call", call_files, grid, mode="strong", repeats=2, channels=_CALL_CHANNELS),
+        experiment("eventalign", large_files, grid),
+        experiment("dtw", large_files, grid),
+        experiment("call", large_files, grid, mode="strong", repeats=2, channels=_CALL_CHANNELS),
         experiment("run", pair_files, grid, mode="strong", repeats=2),
     ]

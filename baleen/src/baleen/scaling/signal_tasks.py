@@ -72,7 +72,7 @@ class DtwTask:
     Parameters
     ----------
     windows
-        Of consecutive positions.
+        Of all positions, in no order.
     is_landmark
         The windows that span each position's space.
     """
@@ -165,7 +165,11 @@ def dtw_task(samples: tuple[SampleFiles, ...], reference: Path) -> DtwTask:
         config.reads.seed,
     )
     pileup: SignalPileup = build_pileup(contig, bases, placed, index, [len(b) for _, b in batches])
-    windows = krill.SignalWindows(
-        pileup.signal, pileup.window_start, pileup.window_end, pileup.window_offsets
-    )
-    return DtwTask(windows, choose_landmarks(pileup))
+    # in no order: reads are deeper towards one end, and every worker shall have its share of them
+    counts = np.diff(pileup.window_offsets)
+    order = np.random.default_rng(1).permutation(len(counts))
+    starts = pileup.window_offsets[:-1][order]
+    rows = np.concatenate([np.arange(n) + start for start, n in zip(starts, counts[order], strict=True)])
+    offsets = np.concatenate([[0], np.cumsum(counts[order])])
+    windows = krill.SignalWindows(pileup.signal, pileup.window_start[rows], pileup.window_end[rows], offsets)
+    return DtwTask(windows, choose_landmarks(pileup)[rows])
