@@ -90,7 +90,8 @@ def speed(folder: Path, shape: Shape) -> Iterator[Row]:
         for name, layout in _LAYOUTS.items():
             out = folder / f"{shape.name}-{round_}-{layout}"
             measured.add(name, *_run(["run", *arguments, "-o", str(out), "--layout", layout]))
-    machine = 2 * measured.median_ratio("loop1", "loop2")
+    # two cores cannot gain more: where the loop seems to, it was slow while it ran alone
+    machine = min(2.0, 2 * measured.median_ratio("loop1", "loop2"))
     yield Row(
         f"{shape.name}: gain of an arithmetic loop on 2 cores",
         "",
