@@ -18,8 +18,8 @@ from baleen.executors import usable_cores
 from baleen.files import complete_file
 from baleen.inputs import ReadSource, RunInputs, SampleFiles, open_sample, read_contig, read_reference
 from baleen.pileup import status_counts, total_status
+from baleen.scoring import pore_model
 from baleen.termination import ended_by_signals
-from baleen.worker import pore_model
 from krill import PoreModel, ReadBatch
 
 _GZIP = 16 + zlib.MAX_WBITS

@@ -31,8 +31,9 @@ from baleen.panel_files import MANIFEST_NAME, PLACED, panel_settings, table_arra
 from baleen.pileup import join_placed
 from baleen.pipeline import resolve_device
 from baleen.plan import Group, Plan
+from baleen.scoring import PlacedBatch, place
 from baleen.termination import ended_by_signals
-from baleen.worker import GroupOutcome, Job, PlacedBatch, place
+from baleen.worker import GroupOutcome, Job
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,8 +35,9 @@ from baleen.outputs.slices import Slice, slice_path
 from baleen.panel_files import check_chemistry, panel_samples
 from baleen.plan import PLAN_NAME, Group, Plan, shard_groups
 from baleen.scorers import load_scorers
+from baleen.scoring import score_group
 from baleen.termination import ended_by_signals
-from baleen.worker import EVIDENCE, Job, read_hmm, score_group
+from baleen.worker import EVIDENCE, Job, read_hmm
 
 FOLDER_NAME = "per_contig"
 
