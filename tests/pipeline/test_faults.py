@@ -149,7 +149,7 @@ def test_a_dead_worker_does_not_lose_the_run(pair, undisturbed, tmp_path) -> Non
 
 @pytest.mark.slow
 def test_one_failing_contig_is_reported_and_tried_again(pair, tmp_path, monkeypatch) -> None:
-    from baleen import pipeline, worker
+    from baleen import pipeline, scoring
     from baleen.config import Config
     from baleen.inputs import SampleFiles
 
@@ -162,7 +162,7 @@ def test_one_failing_contig_is_reported_and_tried_again(pair, tmp_path, monkeypa
     request = pipeline.RunRequest(
         samples=samples, reference=pair / "ref.fa", output_dir=tmp_path / "out", config=config
     )
-    score, scored = worker.score_contig, []
+    score, scored = scoring.score_contig, []
 
     def score_all_but_one(task, *rest):
         scored.append(task.contig)
@@ -172,7 +172,7 @@ def test_one_failing_contig_is_reported_and_tried_again(pair, tmp_path, monkeypa
         return score(task, *rest)
 
     monkeypatch.setattr("baleen.plan.GROUP_WORK", 1)
-    monkeypatch.setattr(worker, "score_contig", score_all_but_one)
+    monkeypatch.setattr(scoring, "score_contig", score_all_but_one)
     summary = pipeline.run(request)
     assert summary is not None
     assert summary.failed == {scored[1]: "ValueError: cosmic ray"}

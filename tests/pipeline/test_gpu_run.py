@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import krill
-from baleen import pipeline, worker
+from baleen import pipeline, scoring
 from baleen.config import Config
 from baleen.distances import distances
 from baleen.inputs import SampleFiles
@@ -53,7 +53,7 @@ def test_a_run_asks_for_its_share_of_the_gpu(request_of, monkeypatch):
         asked.append(device)
         return distances(pileup, each=each)
 
-    monkeypatch.setattr(worker, "distances", on_the_processor)
+    monkeypatch.setattr(scoring, "distances", on_the_processor)
     request = request_of("gpu", device="cuda:all", gpu_memory_limit=8 << 30)
     assert pipeline.run(request) is not None
     assert asked == [krill.GpuShare("cuda:0", memory_limit=8 << 30, sharers=1)]
@@ -70,7 +70,7 @@ def test_a_gpu_that_fails_ends_the_run_and_the_processor_goes_on_with_it(request
         raise krill.DeviceError(message)
 
     with monkeypatch.context() as broken:
-        broken.setattr(worker, "distances", fails)
+        broken.setattr(scoring, "distances", fails)
         with pytest.raises(krill.DeviceError, match="computing a batch"):
             pipeline.run(request)
     assert pipeline.run(replace(request, is_resumed=True)) is not None
