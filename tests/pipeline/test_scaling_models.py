@@ -68,6 +68,32 @@ def test_passing_a_queue_lock_costs_one_line() -> None:
     assert throughput(costs, machine, 64) == pytest.approx(1e9 / 300, rel=0.01)
 
 
+def test_what_a_lock_protects_moves_with_it() -> None:
+    machine = MachineModel(nodes=1, cores_per_node=64, line_ns=100)
+    costs = Costs(work_ns=1000, input_ns=200, output_ns=0, batch_reads=1, input_lines=3)
+    assert throughput(costs, machine, 64) == pytest.approx(1e9 / (200 + 100 + 300), rel=0.01)
+    alone = throughput(costs, machine, 1)  # everything is where it was
+    assert alone == pytest.approx(throughput(costs, FLAT, 1), rel=1e-6)
+
+
+def test_waiters_of_a_short_section_do_not_sleep() -> None:
+    slow, fast = (MachineModel(nodes=1, cores_per_node=2, wake_ns=ns) for ns in (1e6, 0))
+    short, long = (
+        Costs(work_ns=2 * ns, input_ns=ns, output_ns=0, batch_reads=1, work_spread=0.1)
+        for ns in (400, 50_000)
+    )
+    for lock in ("os", "mcs-park"):
+        assert throughput(short, slow, 2, lock) == throughput(short, fast, 2, lock)
+        assert throughput(long, slow, 2, lock) < 0.9 * throughput(long, fast, 2, lock)
+
+
+def test_a_sleeper_of_a_queue_is_handed_the_lock() -> None:
+    machine = MachineModel(nodes=1, cores_per_node=8, line_ns=0, wake_ns=30_000)
+    costs = Costs(work_ns=1000, input_ns=20_000, output_ns=0, batch_reads=1)
+    assert throughput(costs, machine, 8, "mcs-park") == pytest.approx(1e9 / 50_000, rel=0.01)
+    assert throughput(costs, machine, 8, "os") > 1e9 / 50_000  # whoever is awake takes it meanwhile
+
+
 def test_striped_outputs_multiply_what_the_output_passes() -> None:
     costs = Costs(work_ns=100, input_ns=0, output_ns=200, batch_reads=1)
     one, four = (
@@ -239,6 +265,21 @@ def test_a_simulation_prints_its_constants_and_labels_its_points(tmp_path: Path)
     assert "simulated" in picture.read_text()
     with pytest.raises(UsageError, match="prediction"):
         run("fit", output)
+
+
+def test_a_prediction_uses_what_a_line_took_where_it_was_measured(tmp_path: Path) -> None:
+    locks = {"input": LockCost(1000, 4e-5, 0.0), "output": LockCost(0, 0.0, 0.0)}
+    trial = Trial(1000, 1e-3, 9.6e-4, 0.0, 4e-5, locks)
+    series = Series("pump", "-", "reads", "weak", (Point(Cell(1, 1, "O", "mcs"), (trial,)),))
+    file, output = tmp_path / "measured.json", tmp_path / "sim.json"
+    Result({"date": "2026-01-01", "version": "1"}, {"line_ns": 61.0}, (series,)).write(file)
+    for machine, line_ns in (("1x8x1", 61), ("skylake", 150)):
+        words = ["--stage", "pump", "--machine", machine, "--threads", 8, "--force"]
+        run("simulate", file, *words, "-o", output)
+        (simulated,) = Result.read(output).series
+        assert simulated.settings["line_ns"] == line_ns
+        assert simulated.settings["input_lines"] == 3
+        assert simulated.settings["work_ns"] == pytest.approx(960)
 
 
 def test_results_are_compared_cell_by_cell(tmp_path: Path) -> None:

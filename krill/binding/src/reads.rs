@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use krill_reads::{
     Batch, Destination, Error, FileDestination, Format, LockKind, Numa, Output, Parsing, Report, Site,
 };
-use krill_reads::{Sink, Source, SourceSettings, numa, padded};
+use krill_reads::{Sink, Source, SourceSettings, line, numa, padded};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -238,6 +238,12 @@ fn available_threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// Nanoseconds that a cache line takes from core to core; None where there is one core.
+#[pyfunction]
+fn line_ns(py: Python<'_>) -> Option<f64> {
+    py.detach(line::passing_time).map(|time| time.as_secs_f64() * 1e9)
+}
+
 /// Add this file's functions to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PumpReport>()?;
@@ -245,5 +251,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(fastq_pad, module)?)?;
     module.add_function(wrap_pyfunction!(fastq_unpad, module)?)?;
     module.add_function(wrap_pyfunction!(fastq_check, module)?)?;
+    module.add_function(wrap_pyfunction!(line_ns, module)?)?;
     module.add_function(wrap_pyfunction!(available_threads, module)?)
 }

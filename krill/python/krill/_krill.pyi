@@ -36,6 +36,7 @@ __all__ = [
     "fastq_split",
     "fastq_unpad",
     "instruction_sets",
+    "line_ns",
     "map_align",
     "map_children",
     "mixture_evidence",
@@ -198,6 +199,9 @@ def fastq_unpad(inputs: Sequence[Path], outputs: Sequence[Path]) -> int:
 
 def fastq_check(path: Path) -> tuple[int, int, int]:
     """Check a padded file against its sidecar; returns the same as `fastq_pad`."""
+
+def line_ns() -> float | None:
+    """Nanoseconds that a cache line takes from core to core; None where there is one core."""
 
 def available_threads() -> int:
     """Cores this process may use: affinity and cgroup quota, not the cores of the host."""

@@ -18,6 +18,15 @@ def available_threads() -> int:
     return _krill.available_threads()
 
 
+def line_ns() -> float | None:
+    """Return nanoseconds that a cache line takes from core to core; None where there is one core.
+
+    The least of nine rounds in which two threads, on two cores of the first NUMA node, pass a number
+    back and forth.
+    """
+    return _krill.line_ns()
+
+
 @dataclass(frozen=True, kw_only=True)
 class PumpSettings:
     """How reads are shared out among workers. None of it can change a result.

@@ -12,6 +12,7 @@ pub mod counters;
 pub mod error;
 pub mod fastq;
 pub mod interrupt;
+pub mod line;
 pub mod lock;
 pub mod numa;
 pub mod padded;

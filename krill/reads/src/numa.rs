@@ -67,7 +67,7 @@ pub fn place(numa: Numa, worker: usize, nodes: &[Vec<usize>]) -> Result<usize> {
 }
 
 /// Parse the kernel's form of a set: `0-3,8,10-11`.
-fn cpu_list(text: &str) -> Vec<usize> {
+pub(crate) fn cpu_list(text: &str) -> Vec<usize> {
     let mut cpus = Vec::new();
     for part in text.trim().split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

@@ -180,11 +180,14 @@ def _chosen(file: Path, stage: str | None, engine: str | None) -> Any:
 @click.option("--input-ns", type=float, help="Per read inside the input lock.")
 @click.option("--output-ns", type=float, default=0.0, show_default=True, help="Inside the output lock.")
 @click.option("--batch-reads", type=float, default=1.0, show_default=True, help="Reads taken at once.")
+@click.option(
+    "--input-lines", type=float, default=0.0, show_default=True, help="Cache lines the input lock protects."
+)
 @click.option("--outputs", type=click.IntRange(1), default=1, show_default=True, help="Output locks.")
 @click.option(
     "--machine", required=True, help="skylake, broadwell, knl, or NODESxCORESxTHREADS such as 2x24x2."
 )
-@click.option("--lock", default="mcs", show_default=True, help="ttas, ticket, mcs, os or cohort.")
+@click.option("--lock", default="mcs", show_default=True, help="os, ttas, ticket, mcs, mcs-park or cohort.")
 @click.option("--threads", type=Numbers(), default="1,2,4,8,16", show_default=True, help="Of each process.")
 @click.option("--procs", type=Numbers(), default="1", show_default=True, help="Numbers of processes.")
 @click.option("--max-workers", type=click.IntRange(0), default=0, help="Most threads of a cell; 0 = any.")
@@ -193,8 +196,9 @@ def _chosen(file: Path, stage: str | None, engine: str | None) -> Any:
 def simulate(**given: Any) -> None:
     """Predict throughput on a large machine from the costs measured with one thread.
 
-    The costs are those of FILE (stage pump, or align with minimap2), or are given. Prints every
-    constant; the points of the result are labelled simulated.
+    The costs are those of FILE (stage pump, or align with minimap2), or are given. So is the time a
+    cache line takes from core to core, unless the machine is one of the three with a name. Prints
+    every constant; the points of the result are labelled simulated.
     """
     from baleen.scaling.grid import Grid
     from baleen.scaling.machine import describe_making
@@ -205,7 +209,8 @@ def simulate(**given: Any) -> None:
 
     _check_output(given)
     costs, parsing = _costs(given)
-    machine = machine_named(given["machine"])
+    measured_on = Result.read(given["file"]).machine if given["file"] else {}
+    machine = machine_named(given["machine"], measured_on.get("line_ns"))
     asked = Prediction(costs, machine, given["lock"], given["outputs"], parsing)
     grid = Grid(procs=given["procs"], threads=given["threads"], most_workers=given["max_workers"])
     points = tuple(asked.points(grid, given["seed"]))
@@ -231,6 +236,7 @@ def _costs(given: dict[str, Any]) -> Any:
             input_ns=given["input_ns"],
             output_ns=given["output_ns"],
             batch_reads=given["batch_reads"],
+            input_lines=given["input_lines"],
         )
         return costs, given["parsing"] or "-"
     series = next(iter(_chosen(given["file"], given["stage"], None)))

@@ -30,6 +30,8 @@ class Costs:
         Inside a lock per read; 0 = no such lock.
     batch_reads
         Reads taken at once; output is handed over as often.
+    input_lines
+        Cache lines of what the input lock protects: whoever takes it from another core fetches them.
     work_spread
         Standard deviation of a read's work over its mean.
     """
@@ -38,6 +40,7 @@ class Costs:
     input_ns: float
     output_ns: float
     batch_reads: float
+    input_lines: float = 0.0
     work_spread: float = 0.7
 
 
@@ -78,8 +81,8 @@ class _Simulation:
         self._speed = [place.speed for place in places]
         self._n_rounds = max(_LEAST_ROUNDS, _ROUNDS * n)
         self._work_ns = iter(_draw_work(costs, rng, self._n_rounds + 2 * n))
-        inputs = [SimulatedLock(crew.lock, machine, rng) for _ in range(crew.procs)]
-        outputs = [SimulatedLock(crew.lock, machine, rng) for _ in range(crew.procs * crew.outputs)]
+        inputs = [SimulatedLock(crew.lock, machine, costs.input_lines, rng) for _ in range(crew.procs)]
+        outputs = [SimulatedLock(crew.lock, machine, 0.0, rng) for _ in range(crew.procs * crew.outputs)]
         process = [thread // crew.threads for thread in range(n)]
         self._locks = (
             [inputs[process[thread]] for thread in range(n)],
@@ -134,7 +137,7 @@ class _Simulation:
         return next(self._work_ns) / self._speed[thread]
 
     def _enter(self, taken: float, thread: int, step: int) -> None:
-        inside = self._alone_ns[step][thread] * self._locks[step][thread].slowing
+        inside = self._locks[step][thread].inside_ns(self._alone_ns[step][thread])
         self._waiting_ns += taken - self._asked[thread]
         self._inside_ns += inside
         self._push(taken + inside, _LEAVE, thread, step)

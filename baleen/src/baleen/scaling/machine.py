@@ -10,10 +10,11 @@ from typing import Any
 
 from baleen import __version__
 from baleen.executors import usable_cores
+from krill.pump import line_ns
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return processor, cores, NUMA nodes, threads per core, memory, system."""
+    """Return processor, cores, NUMA nodes, threads per core, passing of a cache line, memory, system."""
     fields: dict[str, str] = {}
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -26,6 +27,7 @@ def describe_machine() -> dict[str, Any]:
         "cores_of_host": os.cpu_count(),
         "threads_per_core": _threads_per_core(),
         "numa_nodes": max(1, len(list(Path("/sys/devices/system/node").glob("node[0-9]*")))),
+        "line_ns": line_ns(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "load_at_start": round(os.getloadavg()[0], 2),
         "system": f"{platform.system()} {platform.release()}",

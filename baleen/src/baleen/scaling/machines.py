@@ -1,7 +1,7 @@
 """Machines as the simulator knows them: nodes, cores, threads of a core, cost of moving a cache line."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from baleen.errors import UsageError
@@ -87,11 +87,6 @@ class MachineModel:
         """Return the time a line takes from node to node."""
         return self.line_ns if here == there else self.far_line_ns
 
-    @property
-    def mean_move_ns(self) -> float:
-        """Return the time a line takes between threads at random."""
-        return (self.line_ns + (self.nodes - 1) * self.far_line_ns) / self.nodes
-
 
 PAPER_MACHINES = {
     "skylake": MachineModel(nodes=2, cores_per_node=24, threads_per_core=2),
@@ -105,8 +100,15 @@ Four threads of a core of Knights Landing gain 1.97 (Bowtie) to 2.00 (HISAT): pr
 """
 
 
-def machine_named(text: str) -> MachineModel:
+def machine_named(text: str, line_ns: float | None = None) -> MachineModel:
     """Return a machine by name, or by ``NODESxCORESxTHREADS`` (cores of a node, threads of a core).
+
+    Parameters
+    ----------
+    text
+        Which one.
+    line_ns
+        Moving a cache line within a node, where that was measured; the named machines have their own.
 
     Raises
     ------
@@ -120,4 +122,5 @@ def machine_named(text: str) -> MachineModel:
         message = f"--machine: {text!r} is neither {', '.join(PAPER_MACHINES)} nor NODESxCORESxTHREADS"
         raise UsageError(message, hint="2x24x2 has two nodes of 24 cores of two threads")
     nodes, cores, threads = map(int, numbers.groups())
-    return MachineModel(nodes=nodes, cores_per_node=cores, threads_per_core=threads)
+    machine = MachineModel(nodes=nodes, cores_per_node=cores, threads_per_core=threads)
+    return machine if line_ns is None else replace(machine, line_ns=line_ns)

@@ -12,6 +12,10 @@ from baleen.scaling.result import Cell, Point, Series
 
 _SLICES = "slices"
 
+_READER_LINES = 3.0
+"""Cache lines of the pump's reader that follow its lock: its cursor, its buffer's bounds, and the text, of
+which the core fetches the rest ahead."""
+
 
 def measured_costs(series: Series, cell: Cell) -> Costs:
     """Return what the point with one thread says of a way of sharing out.
@@ -45,6 +49,7 @@ def costs_of(point: Point) -> Costs:
         input_ns=taken.inside_s * per_read,
         output_ns=output * per_read,
         batch_reads=best.n_items / max(1, taken.acquisitions),
+        input_lines=_READER_LINES,
     )
 
 
