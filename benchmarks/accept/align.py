@@ -15,12 +15,13 @@ import numpy as np
 import pysam
 import pyslow5
 
+from benchmarks.accept.many_cores import align_rows
 from benchmarks.accept.rows import Row
 from benchmarks.align.data import ReadSet, simulate
 from benchmarks.align.scaling import scaling_rows
 from benchmarks.machine import ROOT
 from krill.map import MINIMAP2_VERSION, AlignJob, AlignOptions, AlignReport, align_reads
-from krill.pump import LOCKS, PumpSettings, available_threads, copy, decode_signals, pad
+from krill.pump import LOCKS, PumpSettings, copy, decode_signals, pad
 
 _REPEATS = 5
 _ADVERSARIAL = (
@@ -41,13 +42,11 @@ def rows() -> Iterator[Row]:
         yield from in_lock_costs(folder)
         yield from _signals(folder)
         data = simulate(folder)
-        yield from _against_minimap2(folder, data)
+        program = minimap2_program(folder)
+        yield from _against_minimap2(folder, data, program)
         yield from serial_share(folder, data)
         yield from scaling_rows(folder, data)
-    why = f"needs 16 cores, this machine gives {available_threads()}"
-    yield Row.not_measurable("16 threads over 1", ">= 13", why)
-    yield Row.not_measurable("16 threads over `minimap2 -ax sr | samtools sort`", ">= 1.5", why)
-    yield Row.not_measurable("hisat2 as 4 x 4 over -p 16", ">= 1.3", why)
+        yield from align_rows(folder, data, program)
 
 
 def _same_records(folder: Path) -> Row:
@@ -166,9 +165,8 @@ def minimap2_program(folder: Path) -> Path | None:
     return program if program.exists() else None
 
 
-def _against_minimap2(folder: Path, data: ReadSet) -> Iterator[Row]:
+def _against_minimap2(folder: Path, data: ReadSet, program: Path | None) -> Iterator[Row]:
     """Row 4: the records and the CPU time of minimap2's own command line."""
-    program = minimap2_program(folder)
     if program is None:
         yield Row.not_measurable(
             "records and CPU of minimap2's command line", "equal", "it does not build here"

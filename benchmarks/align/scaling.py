@@ -23,7 +23,7 @@ _VAIN_ROUNDS = 4
 _COPIES = 3
 """Times the reads are repeated: two seconds for a thread."""
 _IDLE_SPEED_UP = 1.6  # of the loop: below this another job had one of the cores
-_LOOP = (
+LOOP = (
     "import time\nstart, x = time.perf_counter(), 1\n"
     "for i in range(8_000_000): x = x * 3 & 0xFFFF\nprint(time.perf_counter() - start)"
 )
@@ -78,18 +78,18 @@ def scaling_rows(folder: Path, data: ReadSet) -> Iterator[Row]:
 def _round(folder: Path, data: ReadSet, files: tuple[Path, Path, Path]) -> dict[str, float]:
     reads, *halves = files
     bams = [folder / "scaling0.bam", folder / "scaling1.bam"]
-    one_loop, two_loops = _slowest(1, [_LOOP]), _slowest(2, [_LOOP])
+    one_loop, two_loops = slowest_s(1, [LOOP]), slowest_s(2, [LOOP])
     one, one_on_core = align_s(reads, data.reference, bams[0], 1)
     two, two_on_core = align_s(reads, data.reference, bams[0], 2)
     eight, _ = align_s(reads, data.reference, bams[0], 8)
     arguments = [[str(half), str(data.reference), str(bam)] for half, bam in zip(halves, bams, strict=True)]
-    processes = _slowest(2, [_PROCESS], arguments)
+    processes = slowest_s(2, [_PROCESS], arguments)
     loop = 2 * one_loop / two_loops
     ratios = [one / two / (loop / 2), processes / two, two / eight]
     return {**dict(zip(_FIGURES, ratios, strict=True)), "loop": loop, "on a core": one_on_core / two_on_core}
 
 
-def _slowest(n: int, code: list[str], arguments: list[list[str]] | None = None) -> float:
+def slowest_s(n: int, code: list[str], arguments: list[list[str]] | None = None) -> float:
     """Run Python code in ``n`` processes at a time, each of which prints its seconds; return the most."""
     words = [[sys.executable, "-c", *code, *more] for more in arguments or [[]] * n]
     running = [subprocess.Popen(line, stdout=subprocess.PIPE, text=True) for line in words]
