@@ -12,7 +12,7 @@ from baleen.errors import OutputError
 
 
 @contextmanager
-def complete_file(path: Path, *, is_resumable: bool = True) -> Iterator[Path]:
+def complete_file(path: Path, *, is_resumable: bool = True, is_scratch: bool = False) -> Iterator[Path]:
     """Yield the path to write to; on success it becomes ``path``, on failure it is removed.
 
     Parameters
@@ -21,6 +21,9 @@ def complete_file(path: Path, *, is_resumable: bool = True) -> Iterator[Path]:
         The file.
     is_resumable
         Whether ``--resume`` could go on after a failure, for the message.
+    is_scratch
+        Whether the file is written anew before it is read after a power cut: it need not survive one,
+        and the disk is not waited for.
 
     Raises
     ------
@@ -31,6 +34,9 @@ def complete_file(path: Path, *, is_resumable: bool = True) -> Iterator[Path]:
     part = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.part")
     try:
         yield part
+        if is_scratch:
+            part.replace(path)
+            return
         with part.open("rb+") as handle, krill.aside():
             os.fsync(handle.fileno())
         part.replace(path)

@@ -2,9 +2,12 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -135,15 +138,23 @@ def _call_group(job: Job, model: RunModel, group: Group) -> GroupOutcome:
             path = slice_path(job.folder, group.index, READS)
             write_mod_records(path, _bams(job.source), called, codes)
     with clock.stage("writing"):
-        write_slice(slice_path(job.folder, group.index, CALLS), tables, split_header(split_p))
+        write = partial(_write_calls, job.folder, group.index)
+        write(CALLS, tables, split_header(split_p))
         if job.has_sample_table:
-            write_slice(slice_path(job.folder, group.index, SAMPLES), sample_tables, {})
+            write(SAMPLES, sample_tables)
         if job.config.output.basecaller_mods:
-            write_slice(slice_path(job.folder, group.index, MODS), mod_tables, {})
-            write_slice(slice_path(job.folder, group.index, MOD_READS), mod_reads, {})
+            write(MODS, mod_tables)
+            write(MOD_READS, mod_reads)
         if contrast_tables:
-            write_slice(slice_path(job.folder, group.index, CONTRASTS), contrast_tables, {})
+            write(CONTRASTS, contrast_tables)
     return GroupOutcome(clock.seconds)
+
+
+def _write_calls(
+    folder: Path, index: int, kind: str, tables: Mapping[str, Arrays], meta: Mapping[str, Any] | None = None
+) -> None:
+    """Write a slice of what was called: a resumed run calls all groups again, and writes it anew."""
+    write_slice(slice_path(folder, index, kind), tables, meta or {}, is_scratch=True)
 
 
 def _test_mods(evidence: Evidence, source: ReadSource) -> tuple[Arrays, Arrays]:

@@ -194,9 +194,9 @@ def score_signal(
 ) -> npt.NDArray[np.float64]:
     """Return the normal score of each signal statistic; NaN stays NaN."""
     p = np.full(len(statistic), np.nan)
-    for i, one in enumerate(pools):
+    for i in np.unique(depth_bin):  # few of the bins, and a small contig is a few hundred values
         here = depth_bin == i
-        p[here] = one.p_value(statistic[here])
+        p[here] = pools[i].p_value(statistic[here])
     return np.asarray(-special.ndtri(np.clip(p, LEAST_P, 1 - ROUNDED_P)))
 
 

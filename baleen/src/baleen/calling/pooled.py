@@ -128,6 +128,6 @@ def p_values(
     """Return the p-value of each statistic against the pool of its depth."""
     p = np.full(len(statistic), np.nan)
     bins = depth_bin(depth)
-    for i, one in enumerate(pools):
-        p[bins == i] = one.p_value(statistic[bins == i])
+    for i in np.unique(bins):
+        p[bins == i] = pools[i].p_value(statistic[bins == i])
     return p

@@ -186,7 +186,7 @@ def write_mod_records(
     )
     groups = {bam.sample: bam.read_group for bam in bams}
     with (
-        complete_file(path) as part,
+        complete_file(path, is_scratch=True) as part,
         part.open("wb") as blocks,
         tempfile.TemporaryFile(dir=path.parent) as plain,
         ExitStack() as open_files,

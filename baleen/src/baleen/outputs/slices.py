@@ -38,7 +38,9 @@ def slice_path(folder: Path, index: int, kind: str) -> Path:
     return folder / f"{index:06d}.{kind}"
 
 
-def write_slice(path: Path, tables: Mapping[str, Arrays], meta: Mapping[str, Any]) -> None:
+def write_slice(
+    path: Path, tables: Mapping[str, Arrays], meta: Mapping[str, Any], *, is_scratch: bool = False
+) -> None:
     """Write named tables of arrays and a JSON header.
 
     Parameters
@@ -49,13 +51,18 @@ def write_slice(path: Path, tables: Mapping[str, Arrays], meta: Mapping[str, Any
         ``name -> {column -> array}``; names and columns must not hold a slash.
     meta
         JSON-able facts about the slice.
+    is_scratch
+        As for `complete_file`.
     """
     header = json.dumps({"slice_version": SLICE_VERSION, **meta}, sort_keys=True)
     flat: dict[str, npt.NDArray[Any]] = {
         f"{table}/{column}": array for table, columns in tables.items() for column, array in columns.items()
     }
     flat["header"] = np.frombuffer(header.encode(), np.uint8)
-    with complete_file(path) as part, part.open("wb", buffering=_BUFFER_BYTES) as handle:
+    with (
+        complete_file(path, is_scratch=is_scratch) as part,
+        part.open("wb", buffering=_BUFFER_BYTES) as handle,
+    ):
         np.savez(_Stream(handle), allow_pickle=False, **flat)
 
 
