@@ -267,11 +267,22 @@ def errors_alone(folder: Path, mixture: str) -> Measured:
             far += int((distance.min(axis=0) > 7).sum())
     figures |= {"known sites hit": hit, "calls > 7 nt from any site": far}
     series: dict[str, Any] = {"curves": curves, "p": called.column("pvalue")}
+    origin = {r["read_id"]: r["origin"] == "native" for r in rows_of(data / "read_origin.tsv.gz")}
     if mixture not in ("0.0", "1.0"):
-        origin = {r["read_id"]: r["origin"] == "native" for r in rows_of(data / "read_origin.tsv.gz")}
         of_reads, more = read_figures(called, lambda _, read, __: origin.get(read), truth)
         figures |= of_reads
         series |= more
+    if mixture != "0.0":
+        modified = {
+            (contig.name, read, int(position)): True
+            for contig, calls in zip(called.contigs, called.calls, strict=True)
+            for read in calls.reads.reads.read_ids
+            if mixture == "1.0" or origin.get(read)
+            for position in truth[contig.name]
+        }
+        label, p = everywhere(called, modified)
+        told = p >= LEAST_TOLD
+        figures["p_mod at all positions, calibration error"] = metrics.calibration_error(label[told], p[told])
     return Measured(figures, series)
 
 

@@ -65,12 +65,18 @@ def signal_pileup(n_native=30, n_control=30, modified=0.5, seed=0, level=None):
     )
 
 
-def error_pileup(n_native=60, n_control=60, rate=0.6, seed=0, length=500):
-    """Reads over the whole contig with 5 % errors; native ones have more of them at SITE."""
+def error_pileup(n_native=60, n_control=60, rate=0.6, seed=0, length=500, spread=()):
+    """Reads over the whole contig with 5 % errors; native ones have more of them at SITE.
+
+    ``spread`` are the rates 1, 2, ... bases away over that at SITE.
+    """
     rng = np.random.default_rng(seed)
     n = n_native + n_control
     wrong = rng.random((length, n)) < 0.05
     wrong[SITE, :n_native] |= rng.random(n_native) < rate
+    for distance, share in enumerate(spread, 1):
+        for row in (SITE - distance, SITE + distance):
+            wrong[row, :n_native] |= rng.random(n_native) < rate * share
     return ErrorPileup(
         contig="contig",
         sequence=rng.choice(np.frombuffer(b"ACGT", np.uint8), length),
@@ -123,6 +129,16 @@ def test_more_errors_in_native_reads_are_called_without_signal():
     _, (sites,) = call(calling.score_contig(None, None, error_pileup(), config, 1), config=config)
     assert sites["position"][sites["is_peak"]].tolist() == [SITE]
     assert (sites["padj"] < 0.05).sum() <= 3
+
+
+def test_errors_of_an_event_make_no_second_one_beside_it():
+    config = CallingConfig(channels=("errors",), error_direction="more")
+    pileup = error_pileup(spread=(0.8, 0.8))
+    (reads,), (sites,) = call(calling.score_contig(None, None, pileup, config, 1), config=config)
+    assert sites["pvalue"][sites["position"] == SITE + 2] < 1e-3
+    for position, least, most in ((SITE, 0.7, 1), (SITE + 4, 0, 0.2), (SITE - 4, 0, 0.2)):
+        native = (reads.position == position) & (reads.read < 60)
+        assert least < reads.p_mod[native].mean() < most
 
 
 def test_p_values_are_uniform_where_nothing_differs():

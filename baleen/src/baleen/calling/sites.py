@@ -1,25 +1,21 @@
 """From evidence to calls: reads and sites of a contig, and what only the whole run can say."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from baleen.calling import basecalls, pooled
+from baleen.calling.event_probability import event_probability
 from baleen.calling.evidence import Evidence
 from baleen.calling.hmm import DEFAULT_HMM, HmmParameters
 from baleen.calling.model import ErrorScale, RunModel, score_errors, score_signal
-from baleen.calling.neighbours import PLACES, REACH, SHARPNESS, SMEAR
+from baleen.calling.neighbours import PLACES, SHARPNESS
 from baleen.calling.replicates import channel_inflation, moderate_errors
 from baleen.calling.shares import PairRatios, pair_ratios, read_probabilities, site_shares
-from baleen.calling.summary import N_HALVES, half, smaller_depth, statistic_of
+from baleen.calling.summary import N_HALVES, by_channel, half, smaller_depth, statistic_of
 from baleen.config import CallingConfig
-from baleen.data import F32, I32, I64, Bool, ReadCalls, SiteCalls
-
-MIN_SHARE = 0.005
-"""Least share of positions near events that read probabilities reckon with."""
+from baleen.data import F32, I64, Bool, ReadCalls, SiteCalls
 
 
 class ContigCalls(NamedTuple):
@@ -134,48 +130,12 @@ def _test(evidence: Evidence, model: RunModel, config: CallingConfig) -> _Test:
     error_z = score_errors(model.error_scale, evidence.error_z, config)
     z = np.column_stack([signal_z, error_z])
     p, fused = _fuse(z, half(evidence.contig, evidence.position), model)
-    probability = _event_probability(evidence, model, error_z)
+    probability = event_probability(evidence, model, error_z)
     if model.used == (True, False):
         fused = statistic.copy()
     elif model.used == (False, True):
         fused = error_z.copy()
     return _Test(signal_z, error_z, np.where(np.isnan(p), np.nan, fused), p, probability)
-
-
-def _event_probability(
-    evidence: Evidence, model: RunModel, error_z: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Return the probability that there is an event within reach of each position.
-
-    Not a test: all of the run may speak. Of the signal's evidence counts what other events leave,
-    as a Bayes factor by itself or by what its null makes of it, whichever is less: where reads are
-    few chance alone brings large evidence.
-    """
-    log_factor = np.zeros(len(evidence.position))
-    if model.used[0]:
-        inflation = channel_inflation(evidence, model.priors, model.candidate)
-        statistic, level = statistic_of(evidence, model.candidate), by_channel(evidence, "level")
-        explained = np.maximum(np.nan_to_num(level - evidence.own_statistic), 0)
-        own = statistic - explained
-        z = score_signal(model.pools, own, pooled.depth_bin(smaller_depth(evidence)))
-        fit = replace(model.everything.channels[0], capped=False)
-        by_null = fit.log_bayes_factor(inflation.temper(z, two_sided=True))
-        own = np.where(own > 0, own / inflation.factor, own)
-        log_factor += np.minimum(np.nan_to_num(own), by_null)
-    by_errors = model.everything.channels[1].log_bayes_factor(error_z)
-    log_factor += around(evidence.position, by_errors, SMEAR, np.maximum)
-    return np.asarray(special.expit(log_factor + special.logit(_share_near(model))))
-
-
-def _share_near(model: RunModel) -> float:
-    """Return the share of positions within reach of an event.
-
-    Scores of the signal are high wherever a footprint overlaps an event's; the fit counts all of those.
-    """
-    share = model.everything.share
-    if model.used[0]:
-        share *= (2 * SMEAR + 1) / (2 * REACH + 1)
-    return max(share, MIN_SHARE)
 
 
 def _fuse(
@@ -203,26 +163,6 @@ def _test_splits(evidence: Evidence, model: RunModel, config: CallingConfig) -> 
     error_z = score_errors(ErrorScale(), evidence.split_error_z, config)
     p, _ = _fuse(np.column_stack([signal_z, error_z]), half(evidence.contig, evidence.split_position), model)
     return p
-
-
-def by_channel(evidence: Evidence, name: str) -> F32:
-    """Return the signal statistic of the named channels, NaN where it was not computed."""
-    found = np.flatnonzero(evidence.candidates == name)
-    return statistic_of(evidence, int(found[0]) if len(found) else len(evidence.candidates)).astype(
-        np.float32
-    )
-
-
-def around(
-    position: I32, values: npt.NDArray[np.float64], reach: int, combine: np.ufunc
-) -> npt.NDArray[np.float64]:
-    """Combine every position's value with those up to ``reach`` away."""
-    total = values.copy()
-    for offset in (o for o in range(-reach, reach + 1) if o):
-        at = np.minimum(np.searchsorted(position, position + offset), max(len(values) - 1, 0))
-        there = position[at] == position + offset
-        total = np.where(there, combine(total, values[at]), total)
-    return total
 
 
 def position_posterior(

@@ -13,7 +13,7 @@ from baleen.calling import pooled
 from baleen.calling.counts import Axis, Counts
 from baleen.calling.evidence import Evidence
 from baleen.calling.replicates import N_INFLATION_CODES, Priors, channel_inflation, moderate_errors
-from baleen.data import I64, Bool
+from baleen.data import F32, I64, Bool
 
 N_HALVES, BLOCK_BP = 2, 200
 """The fusion of one half of the run (alternate blocks of the contigs) is fitted on the other."""
@@ -130,6 +130,13 @@ def statistic_of(evidence: Evidence, candidate: int) -> npt.NDArray[np.float64]:
     if candidate >= len(evidence.statistic):
         return np.full(len(evidence.position), np.nan)
     return np.asarray(evidence.statistic[candidate])
+
+
+def by_channel(evidence: Evidence, name: str) -> F32:
+    """Return the signal statistic of the named channels, NaN where it was not computed."""
+    found = np.flatnonzero(evidence.candidates == name)
+    candidate = int(found[0]) if len(found) else len(evidence.candidates)
+    return statistic_of(evidence, candidate).astype(np.float32)
 
 
 def smaller_depth(evidence: Evidence) -> npt.NDArray[np.int32]:
