@@ -47,6 +47,8 @@ def event_probability(evidence: Evidence, model: RunModel, error_z: F64) -> F64:
     """
     prior = special.logit(_share_near(model))
     near = prior + _by_signal(evidence, model)
+    if not model.used[1]:
+        return np.asarray(special.expit(near))
     errors = _by_errors(evidence.position, error_z, model.everything.channels[1])
     placed, misplaced = np.log(ERRORS_PLACED), np.log1p(-ERRORS_PLACED)
     here = near + np.logaddexp(placed + errors.near, misplaced + errors.beyond)
@@ -102,22 +104,27 @@ def _by_errors(position: I32, z: F64, fit: ChannelFit) -> _ByErrors:
     """
     known, explained = np.nan_to_num(z, nan=-np.inf), np.zeros(len(z))
     for distance, spread in enumerate(ERROR_SPREAD, 1):
-        for offset in (-distance, distance):
-            there = _shifted(position, known, offset)
+        for there in _around(position, known, (-distance, distance)):
             explained = np.where(there > known, np.maximum(explained, spread * there), explained)
     factor, left = fit.log_bayes_factor(z), fit.log_bayes_factor(z - explained)
-    within, farthest = range(-SMEAR, SMEAR + 1), SMEAR + len(ERROR_SPREAD) - 1
-    outside = [offset for offset in range(-farthest, farthest + 1) if offset not in within]
+    within = range(-SMEAR, SMEAR + 1)
+    farthest = SMEAR + len(ERROR_SPREAD) - 1
+    beyond = [offset for offset in range(-farthest, farthest + 1) if offset not in within]
 
     def mean(values: F64, offsets: Sequence[int]) -> F64:
-        there = [_shifted(position, values, offset) for offset in offsets]
-        n = np.maximum(np.sum(np.isfinite(there), axis=0), 1)
-        return np.asarray(special.logsumexp(there, axis=0) - np.log(n))
+        there = _around(position, values, offsets)
+        n = np.maximum(np.sum(there > -np.inf, axis=0), 1)
+        return np.asarray(np.logaddexp.reduce(there, axis=0) - np.log(n))
 
-    return _ByErrors(mean(factor, within), mean(factor, outside), mean(left, within))
+    return _ByErrors(mean(factor, within), mean(factor, beyond), mean(left, within))
 
 
-def _shifted(position: I32, values: F64, offset: int) -> F64:
-    """Return the value of the position so far away, minus infinity where there is none."""
-    at = np.minimum(np.searchsorted(position, position + offset), max(len(values) - 1, 0))
-    return np.where(position[at] == position + offset, values[at], -np.inf)
+def _around(position: I32, values: F64, offsets: Sequence[int]) -> F64:
+    """Return the values so far away, shape ``(len(offsets), n)``, minus infinity where there is none."""
+    if not len(position):
+        return np.zeros((len(offsets), 0))
+    farthest = max(map(abs, offsets))
+    row = position - position[0] + farthest
+    dense = np.full(row[-1] + farthest + 1, -np.inf)
+    dense[row] = values
+    return np.asarray(dense[row + np.array(offsets)[:, None]])
