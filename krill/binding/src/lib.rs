@@ -5,6 +5,7 @@
 
 mod align;
 mod bgzf;
+mod cells;
 mod detached;
 mod dtw;
 mod grid;
@@ -45,6 +46,7 @@ fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(align::align_batch, module)?)?;
     module.add_function(wrap_pyfunction!(align::align_stages, module)?)?;
     module.add_function(wrap_pyfunction!(bgzf::bgzf_deflate, module)?)?;
+    module.add_function(wrap_pyfunction!(cells::table_lines, module)?)?;
     grid::register(module)?;
     map::register(module)?;
     reads::register(module)?;

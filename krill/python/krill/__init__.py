@@ -18,6 +18,7 @@ from krill.dtw import (
     dtw_summary,
 )
 from krill.errors import DeviceError, DeviceMemoryError, FormatError, KrillError
+from krill.lines import table_lines
 from krill.pore_model import PoreModel
 from krill.ragged import Ragged
 from krill.reads.batch import Alignments, ReadBatch, ReadStatus
@@ -52,5 +53,6 @@ __all__ = [
     "require_device",
     "align",
     "aside",
+    "table_lines",
     "turn",
 ]

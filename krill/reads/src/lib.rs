@@ -22,6 +22,7 @@ pub mod signals;
 pub mod sink;
 pub mod source;
 pub mod split;
+pub mod table;
 pub mod vbz;
 
 mod atomic;

@@ -39,23 +39,26 @@ def merge_sites(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> 
         Facts that hold for the whole table.
     """
     candidate_p = array.array("d")
-    observed = total_counts([])
+    observed, of_splits = total_counts([]), total_counts([])
 
     def p_values() -> Iterator[npt.NDArray[np.float64]]:
         nonlocal observed
-        for sites in _sites(slices):
-            candidate_p.frombytes(sites["pvalue"][candidates(sites)].tobytes())
-            observed += count_p_values(sites["pvalue"])
-            yield sites["pvalue"]
+        for path in slices:
+            with closing(Slice(path)) as piece:
+                of_splits[piece.meta["split_bin"]] += piece.meta["split_count"]
+                for sites in map(SiteCalls, map(piece.table, piece.tables())):
+                    candidate_p.frombytes(sites["pvalue"][candidates(sites)].tobytes())
+                    observed += count_p_values(sites["pvalue"])
+                    yield sites["pvalue"]
 
     adjust = Adjustment.over(p_values(), path.parent)
     limit = event_limit(np.array(candidate_p), adjust.n_tested)
-    rate = EmpiricalRate.of(observed, total_counts(map(_split_counts, slices)))
+    rate = EmpiricalRate.of(observed, of_splits)
     n_significant = n_peaks = 0
 
     def finished() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
         nonlocal n_significant, n_peaks
-        for sites in _sites(slices):
+        for sites in map(SiteCalls, slice_tables(slices)):
             p = sites["pvalue"]
             complete = finish_contig(sites, adjust(p), rate(p), limit)
             n_significant += int(np.sum(complete["padj"] < SIGNIFICANT))
@@ -95,15 +98,3 @@ def split_header(split_p: Sequence[npt.NDArray[np.float64]]) -> dict[str, Any]:
     counts = total_counts(map(count_p_values, split_p))
     bins = np.flatnonzero(counts)
     return {"split_bin": bins.tolist(), "split_count": counts[bins].tolist()}
-
-
-def _split_counts(path: Path) -> npt.NDArray[np.int64]:
-    with closing(Slice(path)) as piece:
-        bins, count = (np.array(piece.meta[name], np.int64) for name in ("split_bin", "split_count"))
-    counts = total_counts([])
-    counts[bins] = count
-    return counts
-
-
-def _sites(slices: Sequence[Path]) -> Iterator[SiteCalls]:
-    return map(SiteCalls, slice_tables(slices))

@@ -7,18 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+import krill
 from baleen.files import complete_file
-
-
-def format_column(values: npt.NDArray[Any]) -> list[str]:
-    """Write a column as text: six significant digits, missing values empty, truth as 0 and 1."""
-    if values.dtype.kind == "f":
-        return ["" if value != value else f"{value:.6g}" for value in values.tolist()]
-    if values.dtype.kind == "b":
-        return ["1" if value else "0" for value in values.tolist()]
-    if values.dtype.kind == "S":
-        return [value.decode() for value in values.tolist()]
-    return [str(value) for value in values.tolist()]
 
 
 def write_site_table(
@@ -41,13 +31,12 @@ def write_site_table(
         Facts that hold for the whole table, written as ``##`` lines before the header.
     """
     n_sites = 0
-    with complete_file(path) as part, part.open("w", encoding="utf-8", newline="\n") as table:
-        table.writelines(f"##{comment}\n" for comment in comments)
-        table.write("\t".join(columns) + "\n")
+    with complete_file(path) as part, part.open("wb") as table:
+        table.writelines(f"##{comment}\n".encode() for comment in comments)
+        table.write(("\t".join(columns) + "\n").encode())
         for arrays in contigs:
-            cells = [format_column(arrays[name]) for name in columns]
-            table.writelines("\t".join(row) + "\n" for row in zip(*cells, strict=True))
-            n_sites += len(cells[0])
+            table.write(krill.table_lines([arrays[name] for name in columns]))
+            n_sites += len(arrays[columns[0]])
     return n_sites
 
 
