@@ -5,6 +5,7 @@ import os
 import threading
 from pathlib import Path
 
+import pysam
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,6 +60,36 @@ def test_compressed_text_gives_the_reads_of_plain_text(
     source.write_bytes(gzip.compress(text if ends or not text else text[:-1]))
     copy([source], target, PumpSettings(threads=threads, output="ordered", batch_bytes=block))
     assert text == target.read_bytes()
+
+
+@pytest.mark.parametrize("n_zeros", [1, 17, 18, 300_000])
+@pytest.mark.parametrize("parsing", ["K", "B"])
+def test_zeros_behind_compressed_reads_are_padding(tmp_path: Path, n_zeros: int, parsing: str) -> None:
+    text, source, target = fastq(3000), tmp_path / "reads.fq.gz", tmp_path / "copy.fq"
+    settings = PumpSettings(threads=2, output="ordered", parsing=parsing)
+    for packed in [gzip.compress(text), blocked(text, tmp_path)]:
+        source.write_bytes(packed + bytes(n_zeros))
+        copy([source], target, settings)
+        assert text == target.read_bytes()
+        source.write_bytes(packed + bytes(n_zeros) + b"@read")
+        with pytest.raises(FormatError, match=r"reads\.fq\.gz"):
+            copy([source], target, settings)
+
+
+def test_plain_gzip_behind_bgzip_comes_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    source = tmp_path / "reads.fq.gz"
+    first = blocked(fastq(10), tmp_path)
+    source.write_bytes(first + gzip.compress(fastq(10)))
+    problem = rf"is bgzip up to byte {len(first)} and plain gzip from there on\nhint: gzip -dc .*reads.fq.gz"
+    with pytest.raises(FormatError, match=problem):
+        copy([source], None, PumpSettings(threads=1))
+
+
+def blocked(text: bytes, folder: Path) -> bytes:
+    """Compress as bgzip does."""
+    with pysam.BGZFile(str(folder / "blocked.gz"), "wb") as file:
+        file.write(text)
+    return (folder / "blocked.gz").read_bytes()
 
 
 def test_a_pipe_is_read_as_it_comes(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The commands `align` and `fastq`: what they write, print and refuse."""
 
 import contextlib
+import gzip
 import os
 import random
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pysam
@@ -19,6 +21,8 @@ from baleen.commands.align import command as align
 from baleen.commands.fastq import command as fastq
 from baleen.errors import BaleenError, InputError, OutputError, UsageError
 from baleen.scaling.made_inputs import make_short_reads
+from krill.errors import FormatError
+from krill.map import split
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 def run(command: object, *words: object) -> str:
     """Run a command in this process; its own errors come through."""
     result = CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=True)  # type: ignore[arg-type]
-    if isinstance(result.exception, BaleenError):
+    if isinstance(result.exception, (BaleenError, FormatError)):
         raise result.exception
     assert result.exit_code == 0, result.output
     return result.output
@@ -48,6 +52,77 @@ def test_align_writes_an_indexed_bam_and_counts(files: tuple[Path, Path], tmp_pa
     assert "30 of 30 reads aligned (100.0 %)" in output
     with pysam.AlignmentFile(str(bam)) as file:
         assert file.count("chr") == 30
+
+
+@pytest.mark.parametrize("cut", [lambda packed: packed[: len(packed) // 2], lambda packed: packed[:-8]])
+def test_a_compressed_reference_that_is_cut_short_is_refused(
+    cut: Callable[[bytes], bytes], files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    # minimap2's own reader ends in silence there: contigs would be missing
+    more = "".join(f">x{i}\n{'ACGT' * 50}\n" for i in range(99))
+    text = files[1].read_text() + more
+    reference = tmp_path / "ref.fa.gz"
+    reference.write_bytes(gzip.compress(text.encode()))
+    run(align, files[0], reference, "-o", tmp_path / "whole.bam", "--preset", "map-ont")
+    reference.write_bytes(cut(gzip.compress(text.encode())))
+    with pytest.raises(FormatError, match=r"ref\.fa\.gz: compressed data end early: the file is truncated"):
+        run(align, files[0], reference, "-o", tmp_path / "out.bam", "--preset", "map-ont")
+    assert not list(tmp_path.glob("out.bam*"))
+
+
+def test_a_reference_that_is_no_fasta_is_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+    reads, reference = files
+    bam = tmp_path / "out.bam"
+    with pytest.raises(FormatError, match=r"reads\.fq: is FASTQ, but the reference must be FASTA"):
+        run(align, reads, reads, "-o", bam)
+    with pytest.raises(FormatError, match="is a folder, not a FASTA file"):
+        run(align, reads, tmp_path, "-o", bam)
+    other = tmp_path / "other.fa"
+    other.write_text("hello\n" + reference.read_text())
+    with pytest.raises(FormatError, match=r"other\.fa: is not FASTA: it does not begin with '>'"):
+        run(align, reads, other, "-o", bam)
+    other.write_text("\n\n" + reference.read_text())
+    run(align, reads, other, "-o", bam, "--preset", "map-ont")
+
+
+def test_mates_are_not_the_same_file(files: tuple[Path, Path], tmp_path: Path) -> None:
+    reads, reference = files
+    with pytest.raises(FormatError, match=r"reads\.fq: is given twice; the mates are in a file of their own"):
+        run(align, reads, reads, reference, "-o", tmp_path / "out.bam", "--preset", "sr")
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--engine-args", "-x"], "--engine-args is for bowtie, bowtie2, hisat2; --engine minimap2 has no"),
+        (["--split", "static"], "--split is for"),
+        (["--engine", "bowtie2", "--secondary"], "--secondary is for minimap2; --engine bowtie2 has no use"),
+        (["--engine", "bowtie2", "--unspliced"], "--unspliced is for hisat2"),
+    ],
+)
+def test_an_option_that_the_engine_does_not_heed_is_refused(
+    words: list[str], problem: str, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=problem):
+        run(align, *files, "-o", tmp_path / "out.bam", *words)
+
+
+@pytest.mark.parametrize("memory", ["-1", "-2G", "inf", "nan", "much", "9e30"])
+def test_memory_that_is_no_number_of_bytes_is_refused(
+    memory: str, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    words = [*map(str, files), "-o", str(tmp_path / "out.bam"), "--memory", memory]
+    result = CliRunner().invoke(align, words)
+    assert (result.exit_code, "is not a number of bytes" in result.output) == (2, True)
+
+
+def test_files_that_are_read_twice_cannot_be_pipes(files: tuple[Path, Path], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(FormatError, match="pipe: is read twice here, so it must be a file"):
+        run(fastq, "pad", pipe, "-o", tmp_path / "padded.fq")
+    with pytest.raises(FormatError, match="-: is read twice here, so it must be a file"):
+        split([Path("-")], [[tmp_path / "one.fq"], [tmp_path / "two.fq"]])
 
 
 def test_align_replaces_nothing_unasked(files: tuple[Path, Path], tmp_path: Path) -> None:

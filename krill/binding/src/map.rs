@@ -10,7 +10,7 @@ use krill_map::{AlignReport, AlignSettings, Index, Preset, Program, align, minim
 use pyo3::prelude::*;
 
 use crate::detached::interruptible;
-use crate::reads::{Plan, PumpReport, Settings, extract_settings, python_error};
+use crate::reads::{Plan, PumpReport, Settings, extract_settings};
 
 /// Options as `krill.map.AlignOptions` holds them.
 #[derive(FromPyObject)]
@@ -108,7 +108,7 @@ fn map_children(
 /// Cut reads into equal shares beforehand, one list of paths per share.
 #[pyfunction]
 fn fastq_split(py: Python<'_>, inputs: Vec<PathBuf>, shares: Vec<Vec<PathBuf>>) -> PyResult<u64> {
-    py.detach(|| krill_reads::split::split(&inputs, &shares)).map_err(|error| python_error(&error))
+    interruptible(py, || krill_reads::split::split(&inputs, &shares))
 }
 
 /// Add this file's functions to the module.

@@ -215,14 +215,14 @@ fn fastq_pad(
     outputs: Vec<PathBuf>,
     block_bytes: usize,
 ) -> PyResult<(usize, u64, u64)> {
-    let layout = py.detach(|| padded::pad(&inputs, &outputs, block_bytes));
-    layout.map(|l| (l.block_bytes, l.block_records, l.records)).map_err(|error| python_error(&error))
+    let layout = interruptible(py, || padded::pad(&inputs, &outputs, block_bytes))?;
+    Ok((layout.block_bytes, layout.block_records, layout.records))
 }
 
 /// Take padding out; returns the number of reads (of pairs).
 #[pyfunction]
 fn fastq_unpad(py: Python<'_>, inputs: Vec<PathBuf>, outputs: Vec<PathBuf>) -> PyResult<u64> {
-    py.detach(|| padded::unpad(&inputs, &outputs)).map_err(|error| python_error(&error))
+    interruptible(py, || padded::unpad(&inputs, &outputs))
 }
 
 /// Check a padded file against its sidecar; returns the same as `fastq_pad`.

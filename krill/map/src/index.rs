@@ -6,8 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::str::FromStr;
 
-use krill_reads::{Error, Result};
+use krill_reads::{Error, Result, fasta};
 use minimap2_sys as ffi;
+
+/// First bytes of an index that minimap2 wrote.
+const INDEX_START: &[u8] = b"MMI\x02";
 
 /// Settings of minimap2 for a kind of reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,30 +95,40 @@ unsafe impl Sync for Index {}
 impl Index {
     /// Index the sequences of a FASTA file (or load a minimap2 index) with `threads` threads.
     pub fn build(path: &Path, preset: Preset, threads: usize) -> Result<Self> {
-        std::fs::File::open(path).map_err(Error::io(path))?;
+        let rest = fasta::check_start(path, INDEX_START)?;
         let (mut index_options, mut options) = options(preset);
         // The whole reference in one part, however large: mapping quality needs to see all of it.
         index_options.batch_size = u64::MAX >> 1;
         let c_path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| Error::format(path, "has a zero byte in its name"))?;
-        // SAFETY: plain C calls; the reader is closed before its pointer is lost.
-        let raw = unsafe {
-            ffi::mm_verbose = 1;
-            let reader = ffi::mm_idx_reader_open(c_path.as_ptr(), &raw const index_options, std::ptr::null());
-            if reader.is_null() {
-                return Err(Error::format(path, "cannot be read as FASTA"));
+        let read = || {
+            // SAFETY: plain C calls; the reader is closed before its pointer is lost.
+            unsafe {
+                ffi::mm_verbose = 1;
+                let reader =
+                    ffi::mm_idx_reader_open(c_path.as_ptr(), &raw const index_options, std::ptr::null());
+                if reader.is_null() {
+                    return Err(Error::format(path, "cannot be read as FASTA"));
+                }
+                let raw = ffi::mm_idx_reader_read(reader, threads.max(1) as i32);
+                ffi::mm_idx_reader_close(reader);
+                if raw.is_null() {
+                    return Err(Error::format(path, "holds no sequence"));
+                }
+                Ok(Self { raw, options, references: Vec::new(), preset })
             }
-            let raw = ffi::mm_idx_reader_read(reader, threads.max(1) as i32);
-            ffi::mm_idx_reader_close(reader);
-            raw
         };
-        if raw.is_null() {
-            return Err(Error::format(path, "holds no sequence"));
-        }
-        let mut index = Self { raw, options, references: Vec::new(), preset };
+        // The file is inflated a second time beside the indexing, which takes longer.
+        let (index, checked) = std::thread::scope(|scope| {
+            let checked = scope.spawn(|| rest.map_or(Ok(()), fasta::Rest::check));
+            let index = read();
+            (index, checked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        checked?;
+        let mut index = index?;
         index.references = index.read_references(path)?;
         // SAFETY: both point to initialised values; the index outlives the call.
-        unsafe { ffi::mm_mapopt_update(&raw mut options, raw) };
+        unsafe { ffi::mm_mapopt_update(&raw mut options, index.raw) };
         index.options = options;
         Ok(index)
     }

@@ -56,10 +56,19 @@ impl BlockReader {
         let before = piece.blocks.len();
         let result = (&mut self.stream).take(bytes).read_to_end(&mut piece.blocks);
         result.map_err(|error| reading(&self.path, error))?;
-        let is_last = ((piece.blocks.len() - before) as u64) < bytes;
-        let whole = bgzf::whole_blocks(&piece.blocks).map_err(|at| {
-            Error::format(&self.path, format!("holds no block at byte {}", self.offset + at as u64))
-        })?;
+        let mut is_last = ((piece.blocks.len() - before) as u64) < bytes;
+        let whole = match bgzf::whole_blocks(&piece.blocks) {
+            Ok(whole) => whole,
+            Err(at) => {
+                self.skip_padding(&piece.blocks, at)?;
+                piece.blocks.truncate(at);
+                is_last = true;
+                at
+            }
+        };
+        if is_last && piece.blocks[whole..].iter().all(|&byte| byte == 0) {
+            piece.blocks.truncate(whole); // padding shorter than the head of a block
+        }
         if whole > 0 {
             self.has_end = piece.blocks[..whole].ends_with(&bgzf::END);
         }
@@ -74,6 +83,29 @@ impl BlockReader {
         self.is_done = is_last;
         self.check_end()?;
         Ok(true)
+    }
+
+    /// Zeros that follow the last block are padding, as they are for gzip.
+    fn skip_padding(&mut self, blocks: &[u8], at: usize) -> Result<()> {
+        let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
+        let mut is_padding = is_zero(&blocks[at..]);
+        while is_padding {
+            let next = self.stream.fill_buf().map_err(|error| reading(&self.path, error))?;
+            let length = next.len();
+            if length == 0 {
+                return Ok(());
+            }
+            is_padding = is_zero(next);
+            self.stream.consume(length);
+        }
+        let path = self.path.display();
+        let place = self.offset + at as u64;
+        Err(if blocks[at..].starts_with(&[0x1f, 0x8b]) {
+            Error::format(&self.path, format!("is bgzip up to byte {place} and plain gzip from there on"))
+                .with_hint(format!("gzip -dc {path} | bgzip > NEW.gz"))
+        } else {
+            Error::format(&self.path, format!("holds no block at byte {place}"))
+        })
     }
 
     fn check_end(&self) -> Result<()> {

@@ -9,7 +9,7 @@ use std::io::{BufRead, Cursor, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use crate::stream::Stream;
 
@@ -27,7 +27,7 @@ pub(crate) fn inflate(compressed: Box<dyn Stream>) -> Box<dyn Stream> {
     std::thread::spawn(move || {
         // However this ends, the reader hears of it.
         let _end = End(&filled);
-        let mut decoder = MultiGzDecoder::new(compressed);
+        let mut decoder = Members { current: Some(GzDecoder::new(compressed)) };
         loop {
             let mut text = Vec::with_capacity(PIECE_BYTES);
             let result = decoder.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut text);
@@ -38,6 +38,47 @@ pub(crate) fn inflate(compressed: Box<dyn Stream>) -> Box<dyn Stream> {
         }
     });
     Box::new(Feed { queue, text: Cursor::default(), waited: Duration::ZERO })
+}
+
+/// The text of all members of a gzip file. Zeros behind a member are padding, as they are for gzip.
+struct Members {
+    /// Gone behind the last member.
+    current: Option<GzDecoder<Box<dyn Stream>>>,
+}
+
+impl Read for Members {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(member) = &mut self.current {
+            let length = member.read(buffer)?;
+            if length > 0 || buffer.is_empty() {
+                return Ok(length);
+            }
+            self.current = next_member(self.current.take())?;
+        }
+        Ok(0)
+    }
+}
+
+fn next_member(
+    ended: Option<GzDecoder<Box<dyn Stream>>>,
+) -> std::io::Result<Option<GzDecoder<Box<dyn Stream>>>> {
+    let Some(mut compressed) = ended.map(GzDecoder::into_inner) else { return Ok(None) };
+    loop {
+        let bytes = compressed.fill_buf()?;
+        let padding = bytes.iter().take_while(|&&byte| byte == 0).count();
+        match bytes.get(padding) {
+            None if bytes.is_empty() => return Ok(None),
+            None => compressed.consume(padding),
+            Some(0x1f) => {
+                compressed.consume(padding);
+                return Ok(Some(GzDecoder::new(compressed)));
+            }
+            Some(_) => {
+                let problem = "something else than gzip stands behind the compressed data";
+                return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, problem));
+            }
+        }
+    }
 }
 
 /// Pieces on their way from the inflating thread to the reader.
@@ -187,11 +228,14 @@ mod tests {
 
     use super::*;
 
-    fn fed(text: &[u8]) -> Box<dyn Stream> {
+    fn packed(text: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(text).expect("memory");
-        let packed = encoder.finish().expect("memory");
-        inflate(Box::new(BufReader::new(Cursor::new(packed))))
+        encoder.finish().expect("memory")
+    }
+
+    fn fed(text: &[u8]) -> Box<dyn Stream> {
+        inflate(Box::new(BufReader::new(Cursor::new(packed(text)))))
     }
 
     fn text(length: usize) -> Vec<u8> {
@@ -229,6 +273,23 @@ mod tests {
         stream.read_exact(&mut start).expect("whole");
         let piece = stream.take_piece().expect("inflated").expect("whole");
         assert_eq!((&expected[..10], &expected[10..PIECE_BYTES]), (&start[..], &piece[..]));
+    }
+
+    #[test]
+    fn members_follow_each_other_and_zeros_behind_them_are_padding() {
+        let zeros = [0; 100];
+        let parts = [&packed(b"one, ")[..], &zeros, &packed(b""), &packed(b"two"), &zeros];
+        // Buffers of every length, so that padding and members begin in any of them.
+        for capacity in 1..150 {
+            let mut got = String::new();
+            let file = Cursor::new(parts.concat());
+            let mut stream = inflate(Box::new(BufReader::with_capacity(capacity, file)));
+            stream.read_to_string(&mut got).expect("whole");
+            assert_eq!("one, two", got);
+        }
+        let mut stream = inflate(Box::new(BufReader::new(Cursor::new([parts[0], b"\0@read"].concat()))));
+        let error = stream.read_to_string(&mut String::new()).expect_err("no gzip");
+        assert_eq!("something else than gzip stands behind the compressed data", error.to_string());
     }
 
     #[test]

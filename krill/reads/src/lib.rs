@@ -10,6 +10,7 @@ pub mod blow5;
 pub mod blow5_record;
 pub mod counters;
 pub mod error;
+pub mod fasta;
 pub mod fastq;
 pub mod interrupt;
 pub mod line;

@@ -14,7 +14,7 @@ use crate::fastq::{Place, Span};
 use crate::lock::LockKind;
 use crate::parsing::Parsing;
 use crate::source::{Source, SourceSettings, SourceWorker};
-use crate::{Error, Result, fastq};
+use crate::{Error, Result, fastq, interrupt};
 
 /// How a padded file is laid out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +121,7 @@ impl Layout {
 
 /// Pad one file, or two mates alike. Line ends become `\n`, third lines `+`.
 pub fn pad(inputs: &[PathBuf], outputs: &[PathBuf], block_bytes: usize) -> Result<Layout> {
+    refuse_pipes(inputs)?;
     let mut longest = 0;
     let mut records = 0;
     for_each_batch(inputs, |batch| {
@@ -202,6 +203,17 @@ pub fn check(path: &Path) -> Result<Layout> {
     Err(Error::format(path, format!("holds {records} reads, but its sidecar says {}", layout.records)))
 }
 
+/// Files that are gone through twice cannot be pipes: the second time there would be nothing in them.
+pub(crate) fn refuse_pipes(paths: &[PathBuf]) -> Result<()> {
+    for path in paths {
+        let is_pipe = path == Path::new("-") || !std::fs::metadata(path).map_err(Error::io(path))?.is_file();
+        if is_pipe {
+            return Err(Error::format(path, "is read twice here, so it must be a file, not a pipe"));
+        }
+    }
+    Ok(())
+}
+
 /// Go over all batches of FASTQ in order, on this thread.
 pub(crate) fn for_each_batch(paths: &[PathBuf], mut with: impl FnMut(&Batch) -> Result<()>) -> Result<()> {
     let settings = SourceSettings {
@@ -217,6 +229,9 @@ pub(crate) fn for_each_batch(paths: &[PathBuf], mut with: impl FnMut(&Batch) -> 
     }
     let (mut batch, mut state, mut turn) = (source.new_batch(), SourceWorker::default(), Turn::default());
     while source.take(&mut batch, &mut state, &mut turn)? {
+        if interrupt::is_asked() {
+            return Err(Error::Stopped);
+        }
         batch.parse()?;
         with(&batch)?;
     }

@@ -76,6 +76,9 @@ impl Source {
     /// Open one file of reads, or the two of paired reads.
     pub fn open(paths: &[PathBuf], settings: &SourceSettings) -> Result<Self> {
         let opened = match paths {
+            [first, second] if first == second => {
+                return Err(Error::format(first, "is given twice; the mates are in a file of their own"));
+            }
             [_] | [_, _] => paths.iter().map(|path| stream::open(path)).collect::<Result<Vec<_>>>()?,
             _ => {
                 return Err(Error::setting("reads", format!("{} files given, 1 or 2 expected", paths.len())));

@@ -5,12 +5,13 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
-use crate::padded::for_each_batch;
+use crate::padded::{for_each_batch, refuse_pipes};
 use crate::{Error, Result};
 
 /// Write share `i` of the reads to `shares[i]`, one path per input. Shares are contiguous and
 /// differ by at most one read. Returns the number of reads (of pairs).
 pub fn split(inputs: &[PathBuf], shares: &[Vec<PathBuf>]) -> Result<u64> {
+    refuse_pipes(inputs)?;
     let mut total = 0;
     for_each_batch(inputs, |batch| {
         total += batch.len() as u64;

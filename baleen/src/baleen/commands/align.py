@@ -11,6 +11,16 @@ from baleen.commands.options import Bytes
 
 _FILE = click.Path(path_type=Path)
 _PRESETS = ("rna", "rna-transcripts", "splice", "map-ont", "sr")
+_OTHERS = {"bowtie", "bowtie2", "hisat2"}
+_ENGINES_OF = {
+    "preset": {"minimap2"},
+    "secondary": {"minimap2"},
+    "index": _OTHERS,
+    "engine_args": _OTHERS,
+    "split": _OTHERS,
+    "unspliced": {"hisat2"},
+}
+"""Options that not every engine heeds."""
 
 
 @click.command("align", short_help="align FASTQ or unaligned BAM: minimap2, bowtie, bowtie2, hisat2")
@@ -83,6 +93,7 @@ def command(**given: Any) -> None:
     if len(given["files"]) not in {2, 3}:
         message = f"READS [MATES] REF: {len(given['files'])} files given, 2 or 3 expected"
         raise UsageError(message)
+    _refuse_unheeded(given["engine"])
     output: Path = given["bam"]
     if output.exists() and not given["force"]:
         message = f"{output}: exists"
@@ -119,3 +130,16 @@ def command(**given: Any) -> None:
         report.merging.wall_s,
         100 * report.locked_share,
     )
+
+
+def _refuse_unheeded(engine: str) -> None:
+    """Raise ``UsageError`` for an option on the command line that means nothing to the engine."""
+    from baleen.errors import UsageError
+
+    context = click.get_current_context()
+    for name, engines in _ENGINES_OF.items():
+        is_given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if is_given and engine not in engines:
+            option = "--" + name.replace("_", "-")
+            message = f"{option} is for {', '.join(sorted(engines))}; --engine {engine} has no use for it"
+            raise UsageError(message)

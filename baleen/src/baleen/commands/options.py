@@ -28,9 +28,12 @@ class Bytes(click.ParamType[int]):
         text = str(value).upper().removesuffix("B").removesuffix("I")
         unit = text[-1:] if text[-1:] in _UNITS else ""
         try:
-            return int(float(text.removesuffix(unit)) * _UNITS[unit])
-        except ValueError:
+            n_bytes = int(float(text.removesuffix(unit)) * _UNITS[unit])
+        except (ValueError, OverflowError):  # no number; infinity
+            n_bytes = -1
+        if not 0 <= n_bytes < 1 << 63:
             self.fail(f"{value!r} is not a number of bytes; write 8G, 512M or 1000000", param, ctx)
+        return n_bytes
 
 
 class CommaList(click.ParamType[tuple[str, ...]]):
