@@ -4,11 +4,13 @@ import dataclasses
 import threading
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
+
+from baleen.data import I64, Bool
 
 FLOOR, CEILING = -1.0, 8.0
 """Scores below the floor are censored: sparse counts give arbitrarily low ones. Beyond the ceiling
@@ -117,9 +119,13 @@ def fit(z: F64, weight: F64, capped: tuple[bool, ...], used: tuple[bool, ...]) -
     """
     z = np.clip(z, FLOOR, CEILING)
     mean, sd = np.where(used, 3.0, 0.0), np.where(used, 1.5, 1.0)
+    scores = {int(k): _Scores.of(z[:, k]) for k in np.flatnonzero(used)}
     share, previous = 0.02, -np.inf
     for _ in range(500):
-        log_ratio = _log_ratios(z, mean, sd).sum(axis=1)
+        log_sd = np.log(sd)
+        log_ratio = np.zeros(len(z))
+        for k, one in scores.items():
+            log_ratio += one.log_ratio(mean[k], sd[k], log_sd[k])
         responsibility = special.expit(log_ratio + special.logit(share))
         likelihood = float(weight @ np.logaddexp(np.log1p(-share), np.log(share) + log_ratio))
         if abs(likelihood - previous) < 1e-6:
@@ -127,8 +133,8 @@ def fit(z: F64, weight: F64, capped: tuple[bool, ...], used: tuple[bool, ...]) -
         previous = likelihood
         w = weight * responsibility
         share = float(np.clip((w.sum() + 1) / (weight.sum() + 50), 1e-4, 0.3))
-        for k in np.flatnonzero(used):
-            mean[k], sd[k] = _update(z[:, k], w, mean[k], sd[k])
+        for k, one in scores.items():
+            mean[k], sd[k] = one.update(w, mean[k], sd[k])
     fits = tuple(ChannelFit(float(m), float(s), c) for m, s, c in zip(mean, sd, capped, strict=True))
     return Fusion(fits, share, likelihood)
 
@@ -161,27 +167,53 @@ def choose_channels(z: F64, weight: F64, capped: tuple[bool, ...]) -> tuple[tupl
     return tuple(bool(u) for u in used), fit_of(*used)
 
 
-def _log_ratios(z: F64, mean: F64, sd: F64) -> F64:
-    """Log density ratio of every channel; below the floor that of the masses below it."""
-    censored = z <= FLOOR
-    inside = -np.log(sd) - (z - mean) ** 2 / (2 * sd**2) + z**2 / 2
-    below = special.log_ndtr((FLOOR - mean) / sd) - special.log_ndtr(FLOOR)
-    return np.where(np.isnan(z), 0.0, np.where(censored, below, inside))
+class _Scores(NamedTuple):
+    """Clipped scores of one channel, and what stays the same of them from step to step.
 
+    Parameters
+    ----------
+    z, half_square
+        The scores, and half their squares; shape ``(n,)``.
+    is_missing, is_censored
+        Which are NaN, and which at the floor.
+    known
+        Rows that are not missing.
+    known_z, known_is_censored
+        Of those.
+    """
 
-def _update(z: F64, w: F64, mean: float, sd: float) -> tuple[float, float]:
-    """One EM step of a channel; censored scores enter by their truncated-normal moments."""
-    known = ~np.isnan(z)
-    z, w = z[known], w[known]
-    censored = z <= FLOOR
-    alpha = (FLOOR - mean) / sd
-    hazard = np.exp(-(alpha**2) / 2 - special.log_ndtr(alpha)) / np.sqrt(2 * np.pi)
-    first = np.where(censored, mean - sd * hazard, z)
-    total = w.sum() + 10
-    new_mean = max(0.0, float(w @ first) / total)
-    spread = np.where(censored, sd**2 * (1 - alpha * hazard - hazard**2), 0.0)
-    second = spread + (first - new_mean) ** 2
-    return new_mean, float(np.sqrt(max(1.0, (float(w @ second) + 10) / total)))
+    z: F64
+    half_square: F64
+    is_missing: Bool
+    is_censored: Bool
+    known: I64
+    known_z: F64
+    known_is_censored: Bool
+
+    @classmethod
+    def of(cls, z: F64) -> Self:
+        z = np.ascontiguousarray(z)
+        censored, known = z <= FLOOR, np.flatnonzero(~np.isnan(z))
+        return cls(z, z**2 / 2, np.isnan(z), censored, known, z[known], censored[known])
+
+    def log_ratio(self, mean: float, sd: float, log_sd: float) -> F64:
+        """Log density ratio of every score; below the floor that of the masses below it."""
+        ratio = -log_sd - (self.z - mean) ** 2 / (2 * sd**2) + self.half_square
+        ratio[self.is_censored] = special.log_ndtr((FLOOR - mean) / sd) - special.log_ndtr(FLOOR)
+        ratio[self.is_missing] = 0.0
+        return ratio
+
+    def update(self, w: F64, mean: float, sd: float) -> tuple[float, float]:
+        """One EM step of the channel; censored scores enter by their truncated-normal moments."""
+        w = w[self.known]
+        alpha = (FLOOR - mean) / sd
+        hazard = np.exp(-(alpha**2) / 2 - special.log_ndtr(alpha)) / np.sqrt(2 * np.pi)
+        first = np.where(self.known_is_censored, mean - sd * hazard, self.known_z)
+        total = w.sum() + 10
+        new_mean = max(0.0, float(w @ first) / total)
+        spread = np.where(self.known_is_censored, sd**2 * (1 - alpha * hazard - hazard**2), 0.0)
+        second = spread + (first - new_mean) ** 2
+        return new_mean, float(np.sqrt(max(1.0, (float(w @ second) + 10) / total)))
 
 
 _NODES = np.concatenate([[FLOOR], np.arange(FLOOR, 10, 0.01) + 0.01, np.arange(10.05, 38, 0.05)])
