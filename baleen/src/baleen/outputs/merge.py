@@ -45,7 +45,10 @@ def merge_sites(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> 
         nonlocal observed
         for path in slices:
             with closing(Slice(path)) as piece:
-                of_splits[piece.meta["split_bin"]] += piece.meta["split_count"]
+                split_bin, split_count = (
+                    np.array(piece.meta[k], np.int64) for k in ("split_bin", "split_count")
+                )
+                of_splits[split_bin] += split_count  # a slice may have none
                 for sites in map(SiteCalls, map(piece.table, piece.tables())):
                     candidate_p.frombytes(sites["pvalue"][candidates(sites)].tobytes())
                     observed += count_p_values(sites["pvalue"])
