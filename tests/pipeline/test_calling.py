@@ -220,6 +220,22 @@ def test_evidence_of_another_version_is_refused():
         calling.Evidence.from_arrays({**arrays, "version": np.array(99)})
 
 
+def test_what_contigs_tell_the_run_survives_as_arrays():
+    evidence = [calling.score_contig(signal_pileup(seed=seed), None, None, CONFIG, seed) for seed in range(2)]
+    summary = calling.Summary.total(map(calling.summarise, evidence))
+    again = calling.Summary.from_arrays(summary.to_arrays())
+    for name in ("null", "joint"):
+        assert len(getattr(again, name)) == len(getattr(summary, name))
+    for one, other in zip(
+        [again.error_scores, *again.null, *again.joint],
+        [summary.error_scores, *summary.null, *summary.joint],
+        strict=True,
+    ):
+        assert one.shape == other.shape
+        np.testing.assert_array_equal(one.code, other.code)
+        np.testing.assert_array_equal(one.count, other.count)
+
+
 def test_the_order_of_contigs_does_not_matter():
     evidence = [calling.score_contig(signal_pileup(seed=seed), None, None, CONFIG, seed) for seed in range(3)]
     summaries = [calling.summarise(one) for one in evidence]

@@ -47,6 +47,17 @@ def test_a_slice_holds_what_numpy_reads(tmp_path: Path) -> None:
     assert [list(table) for table in slice_tables([path, path])] == [list(ARRAYS), ["rows"]] * 2
 
 
+def test_a_slice_has_arrays_of_its_own(tmp_path: Path) -> None:
+    path, own = tmp_path / "0.npz", {"code": np.arange(3)}
+    write_slice(path, {"0": ARRAYS}, {}, own)
+    with closing(Slice(path)) as piece:
+        assert piece.tables() == ["0"]
+        np.testing.assert_array_equal(piece.own()["code"], own["code"])
+    write_slice(path, {"0": ARRAYS}, {})
+    with closing(Slice(path)) as piece:
+        assert piece.own() == {}
+
+
 def test_a_damaged_slice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "0.npz"
     values = np.full(100, 3.25)

@@ -16,7 +16,7 @@ from typing import Any
 import pysam
 
 from baleen import __version__, calling
-from baleen.calling import Evidence, RunModel
+from baleen.calling import Evidence, RunModel, Summary
 from baleen.columns import SAMPLE_COLUMNS
 from baleen.config import CallingConfig
 from baleen.console import LOG, Progress
@@ -135,21 +135,37 @@ class _Scored:
         return paths
 
 
-def _evidence(paths: Sequence[Path], config: CallingConfig) -> Iterator[Evidence]:
-    """Go through the contigs of slices, one in memory."""
+def _evidence(piece: Slice, config: CallingConfig) -> Iterator[Evidence]:
+    """Go through the contigs of a slice, one in memory."""
+    for name in piece.tables():
+        yield read_evidence(piece, name, config)
+
+
+def _learn(paths: Sequence[Path], job: Job) -> RunModel:
+    """Learn across contigs; where there are replicates, their variance first."""
+    config = job.config.calling
+    priors: calling.Priors = ()
+    if job.has_replicates:
+        contigs = (one for piece in _opened(paths) for one in _evidence(piece, config))
+        priors = calling.fit_priors(map(calling.spread_counts, contigs))
+    summaries = (one for piece in _opened(paths) for one in _summaries(piece, job, priors))
+    return calling.fit_run(summaries, config, priors)
+
+
+def _opened(paths: Sequence[Path]) -> Iterator[Slice]:
+    """Go through slices, one open."""
     for path in paths:
         with closing(Slice(path)) as piece:
-            for name in piece.tables():
-                yield read_evidence(piece, name, config)
+            yield piece
 
 
-def _learn(paths: Sequence[Path], plan: Plan, config: CallingConfig) -> RunModel:
-    """Learn across contigs; where there are replicates, their variance first."""
-    priors: calling.Priors = ()
-    if plan.has_replicates:
-        priors = calling.fit_priors(calling.spread_counts(one) for one in _evidence(paths, config))
-    summaries = (calling.summarise(one, priors) for one in _evidence(paths, config))
-    return calling.fit_run(summaries, config, priors)
+def _summaries(piece: Slice, job: Job, priors: calling.Priors) -> Iterator[Summary]:
+    """Yield what a slice of evidence tells the run: it says so itself, if it is this run's own."""
+    own = piece.own() if job.evidence_folder == job.folder else {}
+    if own:
+        yield Summary.from_arrays(own)
+    else:
+        yield from (calling.summarise(one, priors) for one in _evidence(piece, job.config.calling))
 
 
 def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: float) -> RunSummary:
@@ -184,7 +200,7 @@ def _finish_condition(output_dir: Path, job: Job, plan: Plan, workers: Workers, 
     with clock.stage("fit"):
         scored = _Scored()
         paths = scored.read(job.evidence_folder, plan.groups)
-        model = _learn(paths, plan, job.config.calling)
+        model = _learn(paths, job)
     for warning in model.warnings():
         LOG.warning("warning: %s", warning)
     _write_model(job.folder, model)

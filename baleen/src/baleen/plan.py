@@ -70,12 +70,6 @@ class Plan:
         """Contigs to call."""
         return sum(len(group.tasks) for group in self.groups)
 
-    @property
-    def has_replicates(self) -> bool:
-        """Whether a condition has several samples."""
-        conditions = Counter(sample.condition for sample in self.samples)
-        return any(n > 1 for n in conditions.values())
-
     @classmethod
     def of(cls, inputs: RunInputs) -> Self:
         """Plan a run."""

@@ -10,7 +10,7 @@ import numpy as np
 
 import krill
 from baleen import calling
-from baleen.calling import Evidence
+from baleen.calling import Evidence, Summary
 from baleen.crew import Clock, Seconds, crew_of
 from baleen.data import U8, Distances, ErrorPileup, ReadIndex, SignalPileup
 from baleen.distances import distances
@@ -49,6 +49,7 @@ def score_group(job: Job, group: Group) -> GroupOutcome:
     clock = Clock(crew_of(job.threads))
     jobs = [job, *(job.of_condition(number) for number in range(len(job.conditions)))]
     tables: list[dict[str, Arrays]] = [{} for _ in jobs]
+    summaries: list[list[Summary]] = [[] for _ in jobs]
     failed: dict[str, str] = {}
     read_status: Counter[str] = Counter()
     for number, (task, scored) in enumerate(zip(group.tasks, _score(group.tasks, job, clock), strict=True)):
@@ -57,20 +58,28 @@ def score_group(job: Job, group: Group) -> GroupOutcome:
             continue
         for table, one in zip(tables, scored.evidence, strict=True):
             table[f"{number:06d}"] = one.to_arrays()
+        for number_of_job, summary in enumerate(scored.summaries):
+            summaries[number_of_job].append(summary)
         read_status.update(scored.counts)
     meta = {"failed": failed, "read_status": read_status, "seconds": clock.seconds}
     with clock.stage("writing"), turn_of(group):
-        for one_job, table in reversed(list(zip(jobs, tables, strict=True))):  # the main slice last
+        slices = list(zip(jobs, tables, summaries, strict=True))
+        for one_job, table, told in reversed(slices):  # the main slice last
             one_job.evidence_folder.mkdir(exist_ok=True)
-            write_slice(slice_path(one_job.evidence_folder, group.index, EVIDENCE), table, meta)
+            own = None if job.has_replicates else Summary.total(told).to_arrays()
+            write_slice(slice_path(one_job.evidence_folder, group.index, EVIDENCE), table, meta, own)
     return GroupOutcome(clock.seconds)
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Evidence of a contig, of all natives and of each condition; its reads by status."""
+    """Evidence of a contig, of all natives and of each condition; its reads by status.
+
+    ``summaries`` are what each evidence tells the run, if that does not depend on its replicates.
+    """
 
     evidence: list[Evidence]
+    summaries: list[Summary]
     counts: dict[str, int]
 
 
@@ -141,8 +150,11 @@ def score_contig(task: ContigTask, job: Job, clock: Clock) -> Scored:
             calling.score_contig(*parts, config.calling, seed, clock.each)
             for parts in _by_condition(pileup, measured, errors)
         ]
+        kept = [] if job.has_replicates else [calling.keep_channels(one, config.calling) for one in evidence]
+        summaries = [calling.summarise(one) for one in kept]
     statuses = [batch.status for batch in batches]
-    return Scored(evidence, status_counts(statuses) if config.calling.signal else {"ok": len(reads)})
+    counts = status_counts(statuses) if config.calling.signal else {"ok": len(reads)}
+    return Scored(evidence, summaries, counts)
 
 
 Parts = tuple[SignalPileup | None, Distances | None, ErrorPileup]

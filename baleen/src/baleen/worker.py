@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -69,6 +70,11 @@ class Job:
         """Native conditions, in order of name, where each is to be called by itself too."""
         names = sorted({sample.condition for sample in self.source.samples if sample.is_native})
         return tuple(names) if len(names) > 1 else ()
+
+    @property
+    def has_replicates(self) -> bool:
+        """Whether a condition has several samples."""
+        return max(Counter(sample.condition for sample in self.source.samples).values()) > 1
 
     def of_condition(self, number: int) -> "Job":
         """Return the job of one native condition: its slices lie in folders of their own."""

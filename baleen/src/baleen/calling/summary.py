@@ -1,7 +1,7 @@
 """What one contig tells the run: counts alone, so that contigs add up in any order."""
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -50,6 +50,34 @@ class Summary:
     null: tuple[Counts, ...]
     error_scores: Counts
     joint: tuple[Counts, ...]
+
+    def to_arrays(self) -> dict[str, I64]:
+        """Return plain arrays."""
+        named = {"error_scores": self.error_scores}
+        named |= {f"null{i}": one for i, one in enumerate(self.null)}
+        named |= {f"joint{i}": one for i, one in enumerate(self.joint)}
+        return {
+            f"{name}_{part}": values
+            for name, one in named.items()
+            for part, values in (("code", one.code), ("count", one.count))
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, I64]) -> "Summary":
+        """Rebuild from ``to_arrays``."""
+
+        def counts(name: str, shape: tuple[int, ...]) -> Counts:
+            return Counts(arrays[f"{name}_code"], arrays[f"{name}_count"], shape)
+
+        def candidates(name: str, shape: tuple[int, ...]) -> tuple[Counts, ...]:
+            n = sum(one.startswith(name) and one.endswith("_code") for one in arrays)
+            return tuple(counts(f"{name}{i}", shape) for i in range(n))
+
+        return cls(
+            null=candidates("null", NULL_SHAPE),
+            error_scores=counts("error_scores", (ERROR_SCORE.n_bins,)),
+            joint=candidates("joint", JOINT_SHAPE),
+        )
 
     @classmethod
     def total(cls, parts: Iterable["Summary"]) -> "Summary":

@@ -23,6 +23,9 @@ SLICE_VERSION = 1
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
+_OWN = "own"
+"""In place of a table's name, where arrays are of the slice as a whole."""
+
 _LOCAL_BYTES, _LOCAL_LENGTHS = 30, (26, 28)
 """A member's header in the zip file, and where it says how long the name and the rest after it are."""
 
@@ -39,7 +42,12 @@ def slice_path(folder: Path, index: int, kind: str) -> Path:
 
 
 def write_slice(
-    path: Path, tables: Mapping[str, Arrays], meta: Mapping[str, Any], *, is_scratch: bool = False
+    path: Path,
+    tables: Mapping[str, Arrays],
+    meta: Mapping[str, Any],
+    own: Arrays | None = None,
+    *,
+    is_scratch: bool = False,
 ) -> None:
     """Write named tables of arrays and a JSON header.
 
@@ -51,6 +59,8 @@ def write_slice(
         ``name -> {column -> array}``; names and columns must not hold a slash.
     meta
         JSON-able facts about the slice.
+    own
+        Arrays of the slice as a whole, beside its tables; names as those of columns.
     is_scratch
         As for `complete_file`.
     """
@@ -58,6 +68,7 @@ def write_slice(
     flat: dict[str, npt.NDArray[Any]] = {
         f"{table}/{column}": array for table, columns in tables.items() for column, array in columns.items()
     }
+    flat.update({f"{_OWN}/{name}": array for name, array in (own or {}).items()})
     flat["header"] = np.frombuffer(header.encode(), np.uint8)
     with (
         complete_file(path, is_scratch=is_scratch) as part,
@@ -118,7 +129,11 @@ class Slice:
 
     def tables(self) -> list[str]:
         """Return the names of the tables, as written."""
-        return list(self._tables)
+        return [name for name in self._tables if name != _OWN]
+
+    def own(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays of the slice as a whole."""
+        return self.table(_OWN)
 
     def close(self) -> None:
         """Close the file."""
