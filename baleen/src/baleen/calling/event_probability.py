@@ -49,7 +49,7 @@ def event_probability(evidence: Evidence, model: RunModel, error_z: F64) -> F64:
     near = prior + _by_signal(evidence, model)
     if not model.used[1]:
         return np.asarray(special.expit(near))
-    errors = _by_errors(evidence.position, error_z, model.everything.channels[1])
+    errors = _by_errors(evidence.position, error_z, model.everything.channels[1], is_placed=model.used[0])
     placed, misplaced = np.log(ERRORS_PLACED), np.log1p(-ERRORS_PLACED)
     here = near + np.logaddexp(placed + errors.near, misplaced + errors.beyond)
     beyond = prior + np.logaddexp(placed + errors.beyond, misplaced + errors.near)
@@ -60,12 +60,12 @@ def event_probability(evidence: Evidence, model: RunModel, error_z: F64) -> F64:
 def _share_near(model: RunModel) -> float:
     """Return the share of positions within reach of an event.
 
-    Scores of the signal are high wherever a footprint overlaps an event's; the fit counts all of those.
+    The fit counts all positions where an event raises scores: by signal those whose footprint overlaps
+    its own; by errors as many as their squares are worth.
     """
     share = model.everything.share
-    if model.used[0]:
-        share *= (2 * SMEAR + 1) / (2 * REACH + 1)
-    return max(share, MIN_SHARE)
+    raised = 2 * REACH + 1 if model.used[0] else 1 + 2 * sum(spread**2 for spread in ERROR_SPREAD)
+    return max(share * (2 * SMEAR + 1) / raised, MIN_SHARE)
 
 
 def _by_signal(evidence: Evidence, model: RunModel) -> F64:
@@ -97,10 +97,11 @@ class _ByErrors(NamedTuple):
     left_near: F64
 
 
-def _by_errors(position: I32, z: F64, fit: ChannelFit) -> _ByErrors:
-    """Return what the errors say, any place within reach (or beyond) being as likely as the others.
+def _by_errors(position: I32, z: F64, fit: ChannelFit, *, is_placed: bool) -> _ByErrors:
+    """Return what the errors say of every place within reach together, and of those beyond.
 
     Basecallers spread one base's errors over its neighbours, so errors near an event are no event yet.
+    All places are as likely; where the signal tells the place (``is_placed``), the best one counts.
     """
     known, explained = np.nan_to_num(z, nan=-np.inf), np.zeros(len(z))
     for distance, spread in enumerate(ERROR_SPREAD, 1):
@@ -116,7 +117,10 @@ def _by_errors(position: I32, z: F64, fit: ChannelFit) -> _ByErrors:
         n = np.maximum(np.sum(there > -np.inf, axis=0), 1)
         return np.asarray(np.logaddexp.reduce(there, axis=0) - np.log(n))
 
-    return _ByErrors(mean(factor, within), mean(factor, beyond), mean(left, within))
+    def near(values: F64) -> F64:
+        return _around(position, values, within).max(axis=0) if is_placed else mean(values, within)
+
+    return _ByErrors(near(factor), mean(factor, beyond), near(left))
 
 
 def _around(position: I32, values: F64, offsets: Sequence[int]) -> F64:
