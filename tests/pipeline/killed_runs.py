@@ -20,6 +20,7 @@ from baleen.config import Config
 from baleen.inputs import SampleFiles
 
 N_KILLS = 20
+LAYOUTS = ("0x1", "0x2")
 
 
 def request(pair: Path, output: Path, layout: str, *, is_resumed: bool) -> pipeline.RunRequest:
@@ -60,19 +61,21 @@ def digest(output: Path) -> str:
 def main() -> None:
     pair, folder = Path(sys.argv[1]), Path(sys.argv[2])
     baleen.plan.GROUP_WORK = 1  # a slice per contig, so that there are some to lose
-    began = time.monotonic()
-    assert os.waitpid(start(pair, folder / "whole", "0x1"), 0)[1] == 0
-    seconds = time.monotonic() - began
+    seconds = {}
+    for layout in LAYOUTS:  # killed within the time of its own layout, or many would have ended before
+        began = time.monotonic()
+        assert os.waitpid(start(pair, folder / layout, layout), 0)[1] == 0
+        seconds[layout] = time.monotonic() - began
     rng = random.Random(1)
     for number in range(N_KILLS):
-        output, layout = folder / f"killed{number}", ("0x1", "0x2")[number % 2]
+        output, layout = folder / f"killed{number}", LAYOUTS[number % 2]
         child = start(pair, output, layout)
-        time.sleep(rng.uniform(0, seconds))
+        time.sleep(rng.uniform(0, seconds[layout]))
         os.kill(child, signal.SIGKILL)
         was_killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
         n_slices = len(list(output.glob("per_contig/*.npz")))
         resumed = os.waitpid(start(pair, output, layout, is_resumed=True), 0)[1]
-        same = resumed == 0 and digest(output) == digest(folder / "whole")
+        same = resumed == 0 and digest(output) == digest(folder / "0x1")
         found = {"was_killed": was_killed, "slices": n_slices, "resumed": resumed, "same": same}
         sys.stdout.write(json.dumps(found) + "\n")
 
