@@ -116,6 +116,16 @@ def test_memory_that_is_no_number_of_bytes_is_refused(
     assert (result.exit_code, "is not a number of bytes" in result.output) == (2, True)
 
 
+def test_padding_on_a_full_disk_leaves_nothing_and_says_so(
+    files: tuple[Path, Path], small_disk: Path
+) -> None:
+    reads = files[0]
+    reads.write_text(reads.read_text() * 40)
+    with pytest.raises(OutputError, match=r"padded\.fq: the disk is full\nhint: free some space"):
+        run(fastq, "pad", reads, "-o", small_disk / "padded.fq")
+    assert list(small_disk.iterdir()) == []
+
+
 def test_files_that_are_read_twice_cannot_be_pipes(files: tuple[Path, Path], tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

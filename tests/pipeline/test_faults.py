@@ -201,6 +201,21 @@ def test_a_full_disk_keeps_finished_slices(pair, undisturbed, small_disk) -> Non
     assert results(output) == undisturbed
 
 
+def test_a_read_only_folder_is_named(pair, small_disk) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    signal_files = ["--bam", pair / "native" / "reads.bam", "--signal", pair / "native" / "reads.blow5"]
+    commands = [
+        run_arguments(pair, small_disk / "out"),
+        ["eventalign", *signal_files, "--ref", pair / "ref.fa", "-o", small_disk / "table.tsv"],
+    ]
+    for command in commands:
+        done = baleen(*command)
+        _, said = done.communicate()
+        assert (done.returncode, "Traceback" in said) == (5, False), said
+        assert "cannot be written: Read-only file system" in said
+        assert "hint: check the folder's permissions" in said
+
+
 def test_bad_input_makes_no_output_folder(tiny_run, tmp_path) -> None:
     tiny_run.write_bam("native", order="unsorted", index=False)
     done = baleen("run", *tiny_run.arguments(), "-o", tmp_path / "out")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from baleen import manifest
 from baleen.config import Config
-from baleen.errors import ResumeError, UsageError
+from baleen.errors import OutputError, ResumeError, UsageError
 from baleen.inputs import SampleFiles, open_run
 
 
@@ -120,6 +120,26 @@ def test_resuming_with_other_settings_exits_4_with_the_list_and_touches_nothing(
     assert caught.value.exit_code == 4
     assert (tmp_path / "out" / "per_contig" / manifest.PARAMS_NAME).read_bytes() == stored
     claim(tmp_path, parameters(tiny_run), is_resumed=True)
+
+
+def test_results_of_other_settings_are_not_replaced_by_resuming(tiny_run, tmp_path) -> None:
+    output = tmp_path / "out"
+    output.mkdir()  # as a finished run leaves it: the slices are gone
+    done = {"parameters": parameters(tiny_run)}
+    (output / manifest.RUN_NAME).write_text(json.dumps(done))
+    with pytest.raises(ResumeError, match="min_depth: 15 then, 5 now"):
+        claim(tmp_path, parameters(tiny_run, min_depth=5), is_resumed=True)
+    assert [path.name for path in output.iterdir()] == [manifest.RUN_NAME]
+    claim(tmp_path, parameters(tiny_run), is_resumed=True)
+    claim(tmp_path, parameters(tiny_run, min_depth=5), is_forced=True)
+
+
+def test_a_folder_that_cannot_be_made_is_an_output_error(tiny_run, tmp_path) -> None:
+    (tmp_path / "out").write_text("a file stands in the way")
+    with pytest.raises(
+        OutputError, match=r"out: cannot be written: .*\nhint: check the folder's permissions"
+    ):
+        claim(tmp_path, parameters(tiny_run))
 
 
 def test_results_are_not_overwritten_unasked(tiny_run, tmp_path) -> None:

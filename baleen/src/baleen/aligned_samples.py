@@ -13,7 +13,7 @@ from baleen import __version__
 from baleen.console import LOG
 from baleen.engines import AlignRequest, align_reads
 from baleen.errors import InputError, OutputError, ResumeError, UsageError
-from baleen.files import complete_file
+from baleen.files import complete_file, named_output_errors
 from baleen.inputs import SampleFiles
 from baleen.inputs.samples import resolve
 from baleen.manifest import file_digest
@@ -133,9 +133,10 @@ def _is_whole(bam: Path, reads: Path, made_from: dict[str, Any]) -> bool:
 
 def _align(paths: tuple[Path, Path, Path], sample: str, made_from: dict[str, Any], threads: int) -> None:
     reads, reference, bam = paths
-    bam.parent.mkdir(parents=True, exist_ok=True)
-    for left_over in bam.parent.glob(f"{bam.name}*"):
-        left_over.unlink()  # of a run that was killed
+    with named_output_errors(bam.parent):
+        bam.parent.mkdir(parents=True, exist_ok=True)
+        for left_over in bam.parent.glob(f"{bam.name}*"):
+            left_over.unlink()  # of a run that was killed
     LOG.info("%s: aligning %s", sample, reads)
     # What the header says must not depend on where the files lie or on the number of threads.
     options = AlignOptions(preset=PRESET, command_line=f"baleen align READS REF -o BAM --preset {PRESET}")

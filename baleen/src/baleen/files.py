@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import krill
@@ -43,11 +43,25 @@ def complete_file(path: Path, *, is_resumable: bool = True, is_scratch: bool = F
         with krill.aside():
             _sync_folder(path.parent)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        _remove(part)
         raise as_output_error(path, error, is_resumable=is_resumable) from error
     except BaseException:
-        part.unlink(missing_ok=True)
+        _remove(part)
         raise
+
+
+def _remove(part: Path) -> None:
+    with suppress(OSError):  # what went wrong first is what is reported
+        part.unlink()
+
+
+@contextmanager
+def named_output_errors(path: Path) -> Iterator[None]:
+    """Turn the system's errors into ``OutputError`` that names what could not be made."""
+    try:
+        yield
+    except OSError as error:
+        raise as_output_error(path, error, is_resumable=False) from error
 
 
 def as_output_error(path: Path, error: OSError, *, is_resumable: bool = True) -> OutputError:

@@ -14,7 +14,7 @@ from typing import Any
 from baleen import __version__
 from baleen.config import Config
 from baleen.errors import ResumeError, UsageError
-from baleen.files import as_output_error, complete_file
+from baleen.files import as_output_error, complete_file, named_output_errors
 
 FILE_SETTINGS = ("kmer_model", "hmm_params", "target")
 """Settings that may name a file."""
@@ -137,16 +137,27 @@ def claim_folder(
     UsageError
         If there are results and it is not said what to do with them.
     ResumeError
-        If the run to go on with was made from something else.
+        If the run to go on with, or the finished run in the folder, was made from something else.
+    OutputError
+        If the folder cannot be made.
     """
     check_folder(output_dir, is_resumed=is_resumed, is_forced=is_forced)
-    if folder.is_dir() and (is_forced or not (folder / PARAMS_NAME).exists()):
-        shutil.rmtree(folder)
-    if not folder.is_dir() and _make_claimed(folder, parameters):
-        return
-    path = folder / PARAMS_NAME
+    with named_output_errors(output_dir):
+        if folder.is_dir() and (is_forced or not (folder / PARAMS_NAME).exists()):
+            shutil.rmtree(folder)
+        if not folder.is_dir():
+            if (output_dir / RUN_NAME).exists() and not is_forced:
+                _check_same(output_dir, output_dir / RUN_NAME, parameters)
+            if _make_claimed(folder, parameters):
+                return
+    _check_same(output_dir, folder / PARAMS_NAME, parameters)
+
+
+def _check_same(output_dir: Path, path: Path, parameters: Mapping[str, Any]) -> None:
+    """Raise ``ResumeError`` if the file of a run tells of other parameters."""
     try:
-        drift = differences(json.loads(path.read_text()), parameters)
+        before = json.loads(path.read_text())
+        drift = differences(before["parameters"] if path.name == RUN_NAME else before, parameters)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{path}: is not what a run of this version wrote ({error!r})"
         raise ResumeError(message, hint="--force starts afresh") from error

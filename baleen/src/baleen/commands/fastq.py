@@ -1,7 +1,7 @@
 """`baleen fastq`: write and check padded FASTQ, which parsing L reads block by block."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -31,7 +31,7 @@ def pad(inputs: tuple[Path, ...], outputs: tuple[Path, ...], block_bytes: int, *
     from krill.pump import pad as pad_files
 
     _check(inputs, outputs, force=force)
-    with _named_errors():
+    with _named_errors(outputs):
         layout = pad_files(inputs, outputs, block_bytes)
     click.echo(
         f"{layout.n_reads} reads, {layout.reads_per_block} in each block of {layout.block_bytes} bytes"
@@ -49,7 +49,7 @@ def unpad(inputs: tuple[Path, ...], outputs: tuple[Path, ...], *, force: bool) -
     from krill.pump import unpad as unpad_files
 
     _check(inputs, outputs, force=force)
-    with _named_errors():
+    with _named_errors(outputs):
         n_reads = unpad_files(inputs, outputs)
     click.echo(f"{n_reads} reads")
 
@@ -79,13 +79,22 @@ def _check(inputs: tuple[Path, ...], outputs: tuple[Path, ...], *, force: bool) 
 
 
 @contextmanager
-def _named_errors() -> Iterator[None]:
-    """Turn plain errors into ours."""
+def _named_errors(outputs: Sequence[Path] = ()) -> Iterator[None]:
+    """Turn plain errors into ours; leave nothing half-made."""
     from baleen.errors import InputError, UsageError
+    from baleen.files import as_output_error
 
+    parts = {f"{path}.part": path for path in outputs}
     try:
         yield
     except ValueError as error:
         raise UsageError(str(error)) from error
     except OSError as error:
+        output = parts.get(str(error.filename))
+        if output is not None:
+            raise as_output_error(output, error, is_resumable=False) from error
         raise InputError(error.filename or "FASTQ", error.strerror or str(error)) from error
+    finally:
+        for part in parts:
+            with suppress(OSError):  # gone after success; what went wrong first is what is reported
+                Path(part).unlink()

@@ -14,7 +14,8 @@ from baleen.commands.run import report
 def command(**given: Any) -> None:
     """Finish the run in OUTPUT_DIR after every `baleen run --shard I/N` of it.
 
-    The results are the same bytes as those of one undivided run.
+    The results are the same bytes as those of one undivided run, but for the command that the BAM's
+    header names.
     """
     from baleen.console import start_logging
     from baleen.pipeline import merge
