@@ -138,6 +138,29 @@ def test_a_file_that_is_no_result_is_named(text: str, tmp_path: Path) -> None:
         Result.read(path)
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--work-ns", "-1", "--input-ns", "5"], "-1.0 is not in the range x>=0"),
+        (["--work-ns", "nan", "--input-ns", "5"], "'nan' is not a number"),
+        (["--work-ns", "5", "--input-ns", "inf"], "'inf' is not a number"),
+        (["--work-ns", "5", "--input-ns", "5", "--batch-reads", "0"], "0.0 is not in the range x>=1"),
+        (["--work-ns", "0", "--input-ns", "0"], "reads that cost nothing have no throughput"),
+    ],
+)
+def test_costs_that_cannot_be_are_refused(words: list[str], problem: str, tmp_path: Path) -> None:
+    output = tmp_path / "result.json"
+    result = CliRunner().invoke(command, ["simulate", "--machine", "skylake", *words, "-o", str(output)])
+    said = result.output + str(result.exception)
+    assert (result.exit_code != 0, problem in said, output.exists()) == (True, True, False), said
+
+
+def test_inputs_beside_a_preset_are_refused(short_reads: tuple[Path, Path], tmp_path: Path) -> None:
+    words = ["run", "--preset", "ci2", str(short_reads[0]), "-o", str(tmp_path / "result.json")]
+    result = CliRunner().invoke(command, words)
+    assert (result.exit_code, "--preset makes its own INPUTS" in result.output) == (2, True)
+
+
 def test_what_cannot_be_measured_is_refused(
     short_reads: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

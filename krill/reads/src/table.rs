@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     fn real(value: f64) -> String {
-        String::from_utf8(lines(&[Column::Real(&[value])], 1)).unwrap()
+        String::from_utf8(lines(&[Column::Real(&[value])], 1)).expect("ASCII")
     }
 
     #[test]
@@ -186,11 +186,11 @@ mod tests {
                 f64::from((unit * 1e4) as f32),
                 (unit * 4e6).floor() / 2.0,
             ] {
-                if value > 0.0 {
-                    if let Some(quick) = near_digits(value) {
-                        assert_eq!(quick, exact_digits(value), "{value:e}");
-                        n_quick += 1;
-                    }
+                if value > 0.0
+                    && let Some(quick) = near_digits(value)
+                {
+                    assert_eq!(quick, exact_digits(value), "{value:e}");
+                    n_quick += 1;
                 }
             }
         }

@@ -1,5 +1,6 @@
 """`baleen scaling`: how each stage gains from processes and threads."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,20 @@ class Numbers(click.ParamType[tuple[int, ...]]):
         if not words or not all(word.isdecimal() and int(word) > 0 for word in words):
             self.fail(f"{value!r} is not a list of numbers from 1, such as 1,2,4", param, ctx)
         return tuple(dict.fromkeys(map(int, words)))
+
+
+class Finite(click.FloatRange):
+    """A number from a least one on; neither infinite nor no number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
+_COST = Finite(min=0)
 
 
 def _output_options(command: Any) -> Any:
@@ -79,6 +94,9 @@ def run_command(**given: Any) -> None:
     _check_output(given)
     if (given["preset"] is None) == (given["stage"] is None):
         message = "give either --preset or --stage"
+        raise click.UsageError(message)
+    if given["preset"] and given["inputs"]:
+        message = "--preset makes its own INPUTS; --stage measures those given"
         raise click.UsageError(message)
     with ended_by_signals(), tempfile.TemporaryDirectory(prefix="baleen-scaling-") as folder:
         chosen = given["preset"]
@@ -167,8 +185,9 @@ def _chosen(file: Path, stage: str | None, engine: str | None) -> Any:
         one for one in Result.read(file).series if stage in {None, one.stage} and engine in {None, one.engine}
     ]
     if not series:
+        held = sorted({f"--stage {one.stage} --engine {one.engine}" for one in Result.read(file).series})
         message = f"{file}: holds no such series"
-        raise UsageError(message)
+        raise UsageError(message, hint=f"it holds {'; '.join(held)}")
     return series
 
 
@@ -176,12 +195,14 @@ def _chosen(file: Path, stage: str | None, engine: str | None) -> Any:
 @click.argument("file", type=_FILE, required=False)
 @click.option("--stage", default="align", show_default=True, help="Of FILE.")
 @click.option("--parsing", help="Of FILE, if it holds several; otherwise a name.")
-@click.option("--work-ns", type=float, help="Instead of FILE: per read outside the locks.")
-@click.option("--input-ns", type=float, help="Per read inside the input lock.")
-@click.option("--output-ns", type=float, default=0.0, show_default=True, help="Inside the output lock.")
-@click.option("--batch-reads", type=float, default=1.0, show_default=True, help="Reads taken at once.")
+@click.option("--work-ns", type=_COST, help="Instead of FILE: per read outside the locks.")
+@click.option("--input-ns", type=_COST, help="Per read inside the input lock.")
+@click.option("--output-ns", type=_COST, default=0.0, show_default=True, help="Inside the output lock.")
 @click.option(
-    "--input-lines", type=float, default=0.0, show_default=True, help="Cache lines the input lock protects."
+    "--batch-reads", type=Finite(min=1), default=1.0, show_default=True, help="Reads taken at once."
+)
+@click.option(
+    "--input-lines", type=_COST, default=0.0, show_default=True, help="Cache lines the input lock protects."
 )
 @click.option("--outputs", type=click.IntRange(1), default=1, show_default=True, help="Output locks.")
 @click.option(
@@ -231,6 +252,9 @@ def _costs(given: dict[str, Any]) -> Any:
         message = "give either FILE, or --work-ns and --input-ns"
         raise UsageError(message)
     if given["file"] is None:
+        if given["work_ns"] + given["input_ns"] + given["output_ns"] == 0:
+            message = "--work-ns, --input-ns: reads that cost nothing have no throughput"
+            raise UsageError(message)
         costs = Costs(
             work_ns=given["work_ns"],
             input_ns=given["input_ns"],
