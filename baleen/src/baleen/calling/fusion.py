@@ -76,10 +76,10 @@ class Fusion:
         A position is held against the distribution of the channels that it has.
         """
         p = np.full(len(z), np.nan)
-        present = ~np.isnan(z)
-        for pattern in np.unique(present, axis=0):
-            rows = (present == pattern).all(axis=1)
-            known = np.flatnonzero(pattern)
+        pattern = ~np.isnan(z) @ (1 << np.arange(z.shape[1]))  # a bit per channel
+        for present in np.flatnonzero(np.bincount(pattern)).tolist():
+            rows = pattern == present
+            known = [k for k in range(z.shape[1]) if present >> k & 1]
             if len(known) == 1:
                 p[rows] = special.ndtr(-z[rows, known[0]])
             elif len(known) > 1:

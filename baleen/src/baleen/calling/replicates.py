@@ -186,14 +186,17 @@ class Inflation(NamedTuple):
         ``p' = 2 T(-u / sqrt(factor))`` with ``2 Phi(-u) = p`` and Student's ``T``; exactly ``z``
         where the factor is 1.
         """
+        endless = self.freedom >= ENDLESS
+        is_whole = (self.factor <= 1) & endless
+        if is_whole.all():  # as in every run without replicates
+            return z.copy()
         size = -_normal_quantile(special.log_ndtr(-z) - np.log(2)) if two_sided else np.abs(z)
         reduced = size / np.sqrt(self.factor)
-        endless = self.freedom >= ENDLESS
         freedom = np.where(endless, 1.0, self.freedom)
         tail = np.where(endless, special.ndtr(-reduced), special.stdtr(freedom, -reduced))
         tail = np.maximum(tail, 1e-300)
         score = -special.ndtri(np.minimum(2 * tail, 1)) if two_sided else np.sign(z) * -special.ndtri(tail)
-        return np.where((self.factor <= 1) & endless, z, score)
+        return np.where(is_whole, z, score)
 
 
 def _normal_quantile(log_p: F64) -> F64:
