@@ -155,6 +155,23 @@ def test_a_scheduler_must_be_named_once() -> None:
         open_workers(RunConfig(executor="dask"), 1)
 
 
+@pytest.mark.parametrize("address", ["foo", "10.0.0.1", "tcp://10.0.0.1", "tcp://host:port", ""])
+def test_an_address_without_a_port_ends_the_process(address: str, tmp_path: Path) -> None:
+    code = (
+        "from baleen.cluster import open_workers; from baleen.config import RunConfig; "
+        f"open_workers(RunConfig(executor='dask', scheduler={address!r}), 1)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert f"--scheduler: {address!r} is no address; it looks like tcp://10.0.0.1:8786" in done.stderr
+
+
+def test_a_scheduler_without_dask_is_refused() -> None:
+    with pytest.raises(UsageError, match="--executor local has no scheduler\nhint: --executor dask"):
+        open_workers(RunConfig(scheduler="tcp://10.0.0.1:8786"), 1)
+
+
 def test_a_scheduler_file_that_is_not_there_is_named(tmp_path: Path, monkeypatch) -> None:
     pytest.importorskip("distributed")
     monkeypatch.setattr("baleen.cluster._CONNECT_S", 0)

@@ -1,5 +1,6 @@
 """Work items on the workers of a Dask cluster, which see the same files as the main process."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from baleen.executors import MAX_DEATHS, LocalWorkers, Lost, plan_layout
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
+_ADDRESS = re.compile(r"([a-z]+://)?[^/]+:[0-9]+")
 _CONNECT_S = 30
 _SILENCE_S = 60.0
 
@@ -31,6 +33,9 @@ def open_workers(config: RunConfig, n_items: int) -> "LocalWorkers | DaskWorkers
     """
     layout = plan_layout(config.layout, config.threads, n_items)
     if config.executor == "local":
+        if config.scheduler is not None or config.scheduler_file is not None:
+            message = "--scheduler, --scheduler-file: --executor local has no scheduler"
+            raise UsageError(message, hint="--executor dask")
         return LocalWorkers(layout)
     return DaskWorkers(config, threads=1 if config.layout == "auto" else layout.threads)
 
@@ -55,6 +60,10 @@ class DaskWorkers:
             raise UsageError(message, hint="pip install 'baleen-rna[distributed]'") from error
         if (config.scheduler is None) == (config.scheduler_file is None):
             message = "--executor dask: give either --scheduler ADDRESS or --scheduler-file FILE"
+            raise UsageError(message)
+        if config.scheduler is not None and not _ADDRESS.fullmatch(config.scheduler):
+            # distributed says so too, but its client then keeps the process from ending
+            message = f"--scheduler: {config.scheduler!r} is no address; it looks like tcp://10.0.0.1:8786"
             raise UsageError(message)
         if config.scheduler_file is not None:
             _await_file(Path(config.scheduler_file))
