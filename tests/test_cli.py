@@ -4,9 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import krill
+from baleen.cli import baleen as cli
 from baleen.cli import main
 
 NO_DRIVER = any("libcuda is not there" in problem for problem in krill.gpu_problems())
@@ -90,3 +92,16 @@ def test_help_imports_nothing_heavy() -> None:
     code = "import sys, baleen.cli; print([m for m in ('numpy', 'pysam', 'krill') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_every_option_says_what_it_means() -> None:
+    def silent(command: click.Command, path: str) -> list[str]:
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            names = command.list_commands(context)
+            inner = [(name, command.get_command(context, name)) for name in names]
+            return [word for name, one in inner if one for word in silent(one, f"{path} {name}")]
+        options = [option for option in command.params if isinstance(option, click.Option)]
+        return [f"{path} {option.opts[0]}" for option in options if not option.help and not option.hidden]
+
+    assert silent(cli, "baleen") == []

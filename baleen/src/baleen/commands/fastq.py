@@ -24,7 +24,9 @@ def command() -> None:
 @click.option(
     "-o", "--output", "outputs", type=_FILE, multiple=True, required=True, help="Once per input file."
 )
-@click.option("--block-bytes", type=click.IntRange(1), default=12288, show_default=True)
+@click.option(
+    "--block-bytes", type=click.IntRange(1), default=12288, show_default=True, help="Bytes of a block."
+)
 @click.option("--force", is_flag=True, help="Replace the outputs.")
 def pad(inputs: tuple[Path, ...], outputs: tuple[Path, ...], block_bytes: int, *, force: bool) -> None:
     """Pad READS (and MATES alike); a sidecar .fqi is written beside each output."""

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 @click.option("--shard", type=Shard(), metavar="I/N", help="Score one share alone; see `baleen merge`.")
 @click.option("--cuda", metavar="0|0,1|all", help="GPUs to use.")
 @click.option("--no-cuda", is_flag=True, help="Use the CPU even where there is a GPU.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How messages are written.",
+)
 @settings_options("reads", "pileup", "calling", "output", "run")
 def command(**given: Any) -> None:
     """Call modifications of native RNA against an unmodified control.

@@ -47,7 +47,9 @@ _COST = Finite(min=0)
 
 def _output_options(command: Any) -> Any:
     command = click.option("--force", is_flag=True, help="Replace the output.")(command)
-    return click.option("-o", "--output", "output", metavar="FILE", type=_FILE, required=True)(command)
+    return click.option(
+        "-o", "--output", "output", metavar="FILE", type=_FILE, required=True, help="File to write."
+    )(command)
 
 
 @click.group("scaling", short_help="measure and explain what processes and threads gain")
@@ -68,8 +70,20 @@ def command() -> None:
 @click.option("--lock", type=CommaList(), default="auto", show_default=True, help="As in baleen align.")
 @click.option("--sink", type=CommaList(), default="slices", show_default=True, help="align's --output.")
 @click.option("--split", type=CommaList(), default="dynamic", show_default=True, help="dynamic, static.")
-@click.option("--mode", type=click.Choice(["weak", "strong"]), default="weak", show_default=True)
-@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--mode",
+    type=click.Choice(["weak", "strong"]),
+    default="weak",
+    show_default=True,
+    help="The same work for every thread, or one amount of work for all.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Trials of each cell; the best counts.",
+)
 @click.option(
     "--work-ns", type=click.IntRange(0), default=2000, show_default=True, help="Stage pump: per read."
 )
@@ -212,7 +226,7 @@ def _chosen(file: Path, stage: str | None, engine: str | None) -> Any:
 @click.option("--threads", type=Numbers(), default="1,2,4,8,16", show_default=True, help="Of each process.")
 @click.option("--procs", type=Numbers(), default="1", show_default=True, help="Numbers of processes.")
 @click.option("--max-workers", type=click.IntRange(0), default=0, help="Most threads of a cell; 0 = any.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of chance.")
 @_output_options
 def simulate(**given: Any) -> None:
     """Predict throughput on a large machine from the costs measured with one thread.

@@ -20,7 +20,13 @@ _FILE = click.Path(path_type=Path)
     "--contig-length", type=click.IntRange(100), default=300, show_default=True, help="Their length, bases."
 )
 @click.option("--sites-file", type=_FILE, help="Sites to modify: table with contig pos0 stoichiometry.")
-@click.option("--signal-format", type=click.Choice(["blow5", "pod5"]), default="blow5", show_default=True)
+@click.option(
+    "--signal-format",
+    type=click.Choice(["blow5", "pod5"]),
+    default="blow5",
+    show_default=True,
+    help="Format of the signal.",
+)
 @click.option(
     "--alphabet", type=click.Choice(["U", "T"]), default="U", show_default=True, help="Letter in the FASTQ."
 )
