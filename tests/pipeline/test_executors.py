@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -157,13 +156,6 @@ def test_being_blocked_counts_as_input_or_output_in_stages_of_files_alone(stage:
     seconds = clock.seconds[stage]
     assert (seconds.io_at_most > 0.02) == expected
     assert seconds.io_at_most <= seconds.waiting
-
-
-def test_a_crew_has_a_thread_for_the_core_of_one_that_waits_for_its_turn() -> None:
-    met = threading.Barrier(3, timeout=30)
-    crew = Crew(2)
-    assert sorted(Clock(crew).each(lambda _: met.wait(), range(3))) == [0, 1, 2]
-    crew.stop()
 
 
 def test_a_stopped_crew_takes_no_more_work() -> None:

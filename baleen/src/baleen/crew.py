@@ -26,10 +26,6 @@ class Each(Protocol):
 FILE_STAGES = frozenset({"reading", "writing", "read BAM", "merging"})
 """Stages that read or write files."""
 
-SPARE = 2
-"""A crew has a thread more for so many cores: while one waits for its turn in the interpreter, its core
-has another."""
-
 _SCHEDULER = "/proc/thread-self/schedstat"
 
 
@@ -102,7 +98,7 @@ class Crew:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self.is_stopped = False
-        self._pool = ThreadPoolExecutor(threads + threads // SPARE, "crew") if threads > 1 else None
+        self._pool = ThreadPoolExecutor(threads, "crew") if threads > 1 else None
 
     @property
     def has_threads(self) -> bool:

@@ -17,6 +17,14 @@ thread_local! {
     static SECONDS: Cell<f64> = const { Cell::new(0.0) };
 }
 
+/// Run `work`, detached from the interpreter if it takes longer than the way out and back.
+///
+/// Where threads take turns that way is another's waking up and its own, some 60 us each, and a core
+/// idles meanwhile.
+pub(crate) fn detached_if<T: Send>(is_long: bool, py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
+    if is_long { detached(py, work) } else { work() }
+}
+
 /// Run `work` detached from the interpreter.
 pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
     let before = thread_seconds();

@@ -1,6 +1,6 @@
 //! `krill.grid`: mixture evidence of many rows.
 
-use crate::detached::detached;
+use crate::detached::detached_if;
 use crate::value_error;
 use krill_signal::gain::Starts;
 use krill_signal::grid::{Evidence, Grid, Measurements};
@@ -23,6 +23,9 @@ type Axes<'py> = (
     PyReadonlyArray1<'py, f32>,
     PyReadonlyArray1<'py, f32>,
 );
+
+/// Tables of more cells take longer than the way out of the interpreter and back: .7 us each.
+const ATTACHED_CELLS: usize = 256;
 
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "flat arguments at the native edge")]
@@ -57,8 +60,10 @@ fn mixture_evidence<'py>(
     let (values, precision) = (values.as_slice()?, precision.as_slice()?);
     let data =
         Measurements::new(center.len(), values, precision, is_first.as_slice()?).map_err(value_error)?;
-    let evidence = detached(py, || grid.evidence(data, center, center_sd, details, threads.max(1)))
-        .map_err(value_error)?;
+    let is_long = values.len() > ATTACHED_CELLS;
+    let evidence =
+        detached_if(is_long, py, || grid.evidence(data, center, center_sd, details, threads.max(1)))
+            .map_err(value_error)?;
     let Evidence { log_ratio, share, share_tempered, shift, members } = evidence;
     Ok((
         log_ratio.into_pyarray(py),
@@ -84,7 +89,8 @@ fn mixture_gain<'py>(
     let starts = Starts { shifts, shares, shift_variance, steps };
     let (values, precision) = (values.as_slice()?, precision.as_slice()?);
     let data = Measurements::new(rows, values, precision, is_first.as_slice()?).map_err(value_error)?;
-    let gains = detached(py, || starts.gains(data, threads.max(1))).map_err(value_error)?;
+    let is_long = values.len() > ATTACHED_CELLS;
+    let gains = detached_if(is_long, py, || starts.gains(data, threads.max(1))).map_err(value_error)?;
     Ok(gains.into_pyarray(py))
 }
 

@@ -1,6 +1,6 @@
 //! `krill.tables`: rows held against their controls.
 
-use crate::detached::detached;
+use crate::detached::detached_if;
 use crate::value_error;
 use krill_signal::tables::{
     Footprint, Moderation, Shifts, Standardised, Table, Trend, control_center, standardise,
@@ -11,12 +11,8 @@ use pyo3::prelude::*;
 type F32<'py> = PyReadonlyArray1<'py, f32>;
 type Out<'py> = Bound<'py, PyArray1<f32>>;
 
-/// Tables of so many cells take no longer than the way out of the interpreter and back.
-const ATTACHED_CELLS: usize = 4096;
-
-fn work<T: Send>(py: Python<'_>, cells: usize, work: impl FnOnce() -> T + Send) -> T {
-    if cells <= ATTACHED_CELLS { work() } else { detached(py, work) }
-}
+/// Tables of more cells take longer than the way out of the interpreter and back: 40 ns each.
+const ATTACHED_CELLS: usize = 8192;
 
 #[pyfunction]
 #[expect(clippy::needless_pass_by_value, reason = "how PyO3 hands arrays over")]
@@ -37,7 +33,8 @@ fn table_standardise<'py>(
     let moderation = Moderation { prior, kind_prior, clip };
     let trend = Trend { reach, gap, prior: trend_prior, cut, slope, difference };
     let Standardised { z, spread } =
-        work(py, values.len(), || standardise(table, kind, moderation, trend)).map_err(value_error)?;
+        detached_if(values.len() > ATTACHED_CELLS, py, || standardise(table, kind, moderation, trend))
+            .map_err(value_error)?;
     Ok((z.into_pyarray(py), spread.into_pyarray(py)))
 }
 
@@ -57,7 +54,7 @@ fn table_shifts<'py>(
     let (shares, least_precision, prior) = footprint;
     let footprint = Footprint { shares, least_precision, prior };
     let Shifts { value, precision, plain_precision } =
-        work(py, z.len(), || footprint.shifts(table, spread)).map_err(value_error)?;
+        detached_if(z.len() > ATTACHED_CELLS, py, || footprint.shifts(table, spread)).map_err(value_error)?;
     Ok((value.into_pyarray(py), precision.into_pyarray(py), plain_precision.into_pyarray(py)))
 }
 
@@ -73,7 +70,7 @@ fn table_control_center<'py>(
     let values = values.as_slice()?;
     let table =
         Table::new(rows, values, precision.as_slice()?, is_control.as_slice()?).map_err(value_error)?;
-    let (center, deviation) = work(py, values.len(), || control_center(table));
+    let (center, deviation) = detached_if(values.len() > ATTACHED_CELLS, py, || control_center(table));
     Ok((center.into_pyarray(py), deviation.into_pyarray(py)))
 }
 
