@@ -111,7 +111,7 @@ def _predicted_from_one(folder: Path) -> Iterator[Row]:
                 yield Row.not_measurable(named, must, why)
             else:
                 yield Row.within(named, got, 1 - _PREDICTED_WITHIN, 1 + _PREDICTED_WITHIN)
-    for n in set(_THREADS) - set(counts):
+    for n in sorted(set(_THREADS) - set(counts)):
         yield Row.not_measurable(figure.format(n, "O, D, K", "os, ttas, mcs"), must, str(why_not(n)))
 
 
