@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from baleen.cluster import open_workers
+from baleen.cluster import died_on_its_way, open_workers
 from baleen.config import RunConfig
 from baleen.errors import UsageError
 from baleen.executors import Lost
@@ -101,6 +101,40 @@ def test_outcomes_that_died_with_their_worker_are_made_again(scheduler: Path) ->
             os.kill(pid, signal.SIGKILL)
         found.update(outcomes)
     assert found == {i: i * i for i in range(6)}
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_an_outcome_lost_while_it_was_fetched_is_no_exception_of_the_work(*, is_lost: bool) -> None:
+    import asyncio
+    from concurrent.futures import Future
+
+    from distributed.cfexecutor import _cascade_future
+
+    def work() -> None:
+        message = "of the work"
+        raise TypeError(message)
+
+    class Fetched:
+        status = "lost" if is_lost else "error"
+
+        async def _result(self, *, raiseit: bool) -> object:
+            assert not raiseit
+            if is_lost:
+                return 3
+            try:
+                work()
+            except TypeError as error:
+                return type(error), error, error.__traceback__
+
+    future: Future[int] = Future()
+
+    async def fetch() -> None:
+        await _cascade_future(Fetched(), future)
+
+    asyncio.run(fetch())
+    with pytest.raises(TypeError) as caught:
+        future.result()
+    assert died_on_its_way(caught.value) == is_lost
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ Outcome = TypeVar("Outcome")
 _ADDRESS = re.compile(r"([a-z]+://)?[^/]+:[0-9]+")
 _CONNECT_S = 30
 _SILENCE_S = 60.0
+_LOST = Lost(f"its worker died {MAX_DEATHS} times (out of memory, or a crash)")
 
 
 def open_workers(config: RunConfig, n_items: int) -> "LocalWorkers | DaskWorkers":
@@ -148,7 +149,11 @@ class DaskWorkers:
                     try:
                         outcome = future.result()  # may have been on a worker that died since
                     except self._death:
-                        outcome = Lost(f"its worker died {MAX_DEATHS} times (out of memory, or a crash)")
+                        outcome = _LOST
+                    except TypeError as error:
+                        if not died_on_its_way(error):
+                            raise
+                        outcome = _LOST
                     yield item, outcome
         finally:
             executor.shutdown(wait=False)  # cancels what has not begun
@@ -164,6 +169,18 @@ class DaskWorkers:
 
     def _n_workers(self) -> int:
         return len(self._client.scheduler_info(n_workers=-1)["workers"])
+
+
+def died_on_its_way(error: TypeError) -> bool:
+    """Whether an outcome was lost while it was fetched, and this is how `distributed` says so.
+
+    Its executor takes an outcome whose worker dies just then for an exception and fails to raise it
+    (`distributed.cfexecutor`); an exception of the work itself has frames of the work.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_name == "_cascade_future"
 
 
 def _await_file(path: Path) -> None:
