@@ -3,16 +3,19 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from baleen.commands.scaling import command
 from baleen.errors import BaleenError, InputError, OutputError, UsageError
 from baleen.finish import RunSummary
+from baleen.inputs.samples import SampleFiles
 from baleen.outputs.merge import SiteCounts
 from baleen.scaling.crowd import LOOP, Crowd, Part
 from baleen.scaling.made_inputs import make_pair, make_short_reads
 from baleen.scaling.result import Cell, LockCost, Point, Result, Series, Trial
+from baleen.scaling.signal_tasks import eventalign_task
 
 
 def run(*words: object) -> str:
@@ -85,6 +88,17 @@ def test_stages_on_signal_and_whole_runs_are_measured(tmp_path: Path) -> None:
         (found,) = Result.read(output).series
         assert (found.stage, found.item) == (stage, item)
         assert found.points[0].best.running_s > 0
+
+
+def test_every_share_of_the_reads_has_long_and_short_ones(tmp_path: Path) -> None:
+    native_bam, native_signal, control_bam, control_signal, reference = make_pair(tmp_path, 1, 600, 40)
+    samples = (
+        SampleFiles("native", is_native=True, bam=(native_bam,), signal=(native_signal,)),
+        SampleFiles("control", is_native=False, bam=(control_bam,), signal=(control_signal,)),
+    )
+    size = np.diff(eventalign_task(samples, reference).batch.signal.offsets)
+    first, second = size[: len(size) // 2].sum(), size[len(size) // 2 :].sum()
+    assert first == pytest.approx(second, rel=0.1)
 
 
 def test_a_run_without_contigs_or_with_failed_ones_is_not_measured(

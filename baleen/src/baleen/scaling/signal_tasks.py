@@ -22,6 +22,9 @@ from baleen.scaling.result import Trial
 from krill import Ragged, ReadBatch
 from krill.pump import available_threads
 
+_GOLDEN = (5**0.5 - 1) / 2
+"""Multiples of it, modulo 1, put ranks in an order of which every stretch has low and high ones alike."""
+
 
 def timed(work: Callable[[], object], n_items: int, threads: int) -> Callable[[], Trial]:
     """Return the work with its wall and CPU time; nothing in it takes a shared lock."""
@@ -60,7 +63,8 @@ class EventalignTask:
 
     def prepare(self, part: Part) -> Callable[[], Trial]:
         """Take this process's reads."""
-        batch, model = _rows(self.batch, part.first, part.last), krill.PoreModel.shipped(self.chemistry)
+        rows = np.arange(part.first, part.last)
+        batch, model = _rows(self.batch, rows), krill.PoreModel.shipped(self.chemistry)
         threads = part.cell.threads
         return timed(lambda: krill.align(batch, self.reference, model, threads=threads), len(batch), threads)
 
@@ -96,16 +100,17 @@ class DtwTask:
         return timed(lambda: krill.dtw_coordinate(windows, landmarks, threads=threads), n, threads)
 
 
-def _rows(batch: ReadBatch, first: int, last: int) -> ReadBatch:
-    """Return some reads of a batch."""
-    n = len(batch)
+def _rows(batch: ReadBatch, rows: npt.NDArray[np.int64]) -> ReadBatch:
+    """Return some reads of a batch, in this order."""
     chosen: dict[str, Any] = {}
     for column in dataclasses.fields(batch):
         value = getattr(batch, column.name)
         if isinstance(value, Ragged):
-            chosen[column.name] = Ragged.from_rows([value[i] for i in range(first, last)], value.values.dtype)
-        elif isinstance(value, (tuple, np.ndarray)) and len(value) == n:
-            chosen[column.name] = value[first:last]
+            chosen[column.name] = Ragged.from_rows([value[i] for i in rows], value.values.dtype)
+        elif isinstance(value, tuple):
+            chosen[column.name] = tuple(value[i] for i in rows)
+        elif isinstance(value, np.ndarray):
+            chosen[column.name] = value[rows]
     return dataclasses.replace(batch, **chosen)
 
 
@@ -132,7 +137,10 @@ def eventalign_task(samples: tuple[SampleFiles, ...], reference: Path) -> Eventa
     """Return the task of placing the native reads of the contig that has most."""
     batches, bases, _, chemistry = open_signal(samples, reference, Config())
     native = [batch for sample, batch in batches if samples[sample].is_native]
-    return EventalignTask(_joined(native), bases, chemistry)
+    reads = _joined(native)
+    # sorted BAMs have the longest reads first, and every worker shall have its share of them
+    size_rank = np.argsort(np.argsort(np.diff(reads.signal.offsets), kind="stable"))
+    return EventalignTask(_rows(reads, np.argsort(size_rank * _GOLDEN % 1)), bases, chemistry)
 
 
 def _joined(batches: list[ReadBatch]) -> ReadBatch:
