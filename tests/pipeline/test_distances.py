@@ -71,7 +71,7 @@ def test_labels_change_no_bit():
 def test_blocks_of_positions_change_no_bit(monkeypatch):
     pileup = pileup_of(np.random.default_rng(6), 12, 9)
     expected = distances(pileup)
-    monkeypatch.setattr("baleen.distances.BLOCK_POSITIONS", 4)
+    monkeypatch.setattr("baleen.distances.BLOCK_WINDOWS", 4 * 12)
     got = distances(pileup, each=Clock(Crew(2)).each)
     assert np.array_equal(expected.base_coordinate, got.base_coordinate)
     assert np.array_equal(expected.window_coordinate, got.window_coordinate)

@@ -12,8 +12,8 @@ MOST_LANDMARKS = 128
 """Windows of a position that span its space; more cost time and hardly move the axis."""
 
 
-BLOCK_POSITIONS = 64
-"""Positions that are computed as one piece of work: tens of milliseconds."""
+BLOCK_WINDOWS = 10_000
+"""Windows that are computed as one piece of work, whole positions: tens of milliseconds."""
 
 
 def distances(pileup: SignalPileup, *, device: krill.GpuShare | str = "cpu", each: Each = map) -> Distances:
@@ -38,8 +38,9 @@ def distances(pileup: SignalPileup, *, device: krill.GpuShare | str = "cpu", eac
     Nothing here looks at ``is_native`` or ``fold``: relabelled reads keep their coordinates.
     """
     landmarks = choose_landmarks(pileup)
-    step = BLOCK_POSITIONS if device == "cpu" else max(1, len(pileup.position))  # a GPU wants it all
-    starts = range(0, len(pileup.position), step)
+    n_positions, n_windows = len(pileup.position), max(1, len(pileup.read))
+    step = BLOCK_WINDOWS * n_positions // n_windows if device == "cpu" else n_positions  # a GPU wants it all
+    starts = range(0, n_positions, max(1, step))
     blocks = [pileup.window_offsets[start : start + step + 1] for start in starts]
 
     def coordinates(block: I64) -> tuple[F32, F32]:
