@@ -16,13 +16,33 @@ type Outputs<'py> = (
 );
 
 /// Shifts, shares, their two priors and the steps of the center.
-type Axes<'py> = (
+pub(crate) type Axes<'py> = (
     PyReadonlyArray1<'py, f32>,
     PyReadonlyArray1<'py, f32>,
     PyReadonlyArray1<'py, f32>,
     PyReadonlyArray1<'py, f32>,
     PyReadonlyArray1<'py, f32>,
 );
+
+/// Share and deviation of outliers, variance of the shifted, spread of shifts, exponent.
+pub(crate) type Shape = (f32, f32, f32, f32, f32);
+
+pub(crate) fn grid_of(axes: &Axes<'_>, shape: Shape) -> PyResult<Grid> {
+    let (shifts, shares, first_prior, second_prior, center_steps) = axes;
+    let (outlier_share, outlier_sd, shifted_variance, shift_spread, temper) = shape;
+    Ok(Grid {
+        shifts: shifts.as_slice()?.to_vec(),
+        shares: shares.as_slice()?.to_vec(),
+        first_prior: first_prior.as_slice()?.to_vec(),
+        second_prior: second_prior.as_slice()?.to_vec(),
+        center_steps: center_steps.as_slice()?.to_vec(),
+        outlier_share,
+        outlier_sd,
+        shifted_variance,
+        shift_spread,
+        temper,
+    })
+}
 
 /// Tables of more cells take longer than the way out of the interpreter and back: .7 us each.
 const ATTACHED_CELLS: usize = 256;
@@ -38,24 +58,11 @@ fn mixture_evidence<'py>(
     center: PyReadonlyArray1<'py, f32>,
     center_sd: PyReadonlyArray1<'py, f32>,
     axes: Axes<'py>,
-    shape: (f32, f32, f32, f32, f32),
+    shape: Shape,
     details: bool,
     threads: usize,
 ) -> PyResult<Outputs<'py>> {
-    let (shifts, shares, first_prior, second_prior, center_steps) = axes;
-    let (outlier_share, outlier_sd, shifted_variance, shift_spread, temper) = shape;
-    let grid = Grid {
-        shifts: shifts.as_slice()?.to_vec(),
-        shares: shares.as_slice()?.to_vec(),
-        first_prior: first_prior.as_slice()?.to_vec(),
-        second_prior: second_prior.as_slice()?.to_vec(),
-        center_steps: center_steps.as_slice()?.to_vec(),
-        outlier_share,
-        outlier_sd,
-        shifted_variance,
-        shift_spread,
-        temper,
-    };
+    let grid = grid_of(&axes, shape)?;
     let (center, center_sd) = (center.as_slice()?, center_sd.as_slice()?);
     let (values, precision) = (values.as_slice()?, precision.as_slice()?);
     let data =

@@ -9,6 +9,7 @@ mod cells;
 mod detached;
 mod dtw;
 mod grid;
+mod labelled;
 mod map;
 mod reads;
 mod signals;
@@ -48,6 +49,7 @@ fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(bgzf::bgzf_deflate, module)?)?;
     module.add_function(wrap_pyfunction!(cells::table_lines, module)?)?;
     grid::register(module)?;
+    labelled::register(module)?;
     map::register(module)?;
     reads::register(module)?;
     signals::register(module)?;

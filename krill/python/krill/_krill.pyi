@@ -36,6 +36,7 @@ __all__ = [
     "fastq_split",
     "fastq_unpad",
     "instruction_sets",
+    "labelled_scores",
     "line_ns",
     "map_align",
     "map_children",
@@ -113,6 +114,21 @@ def decode_vbz(chunks: Sequence[tuple[bytes, int]]) -> npt.NDArray[np.int16]:
 def detached_seconds() -> float:
     """Return the CPU seconds that the calling thread has spent in the engine, detached from Python."""
 
+def labelled_scores(
+    tables: list[tuple[_F32, _F32]],
+    columns: int,
+    kind: _I64,
+    labellings: list[tuple[_I64, _Bool, _I64, int]],
+    method: tuple[
+        tuple[float, float, float],
+        tuple[int, int, float, float, float, float],
+        tuple[list[float], float, float],
+        tuple[_F32, _F32, _F32, _F32, _F32],
+        tuple[float, float, float, float, float],
+        tuple[int, int],
+    ],
+    threads: int,
+) -> list[tuple[_I64, _I32, npt.NDArray[np.float64]]]: ...
 def mixture_evidence(
     values: _F32,
     precision: _F32,

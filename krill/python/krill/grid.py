@@ -119,8 +119,7 @@ def mixture_evidence(  # noqa: PLR0913  # flat arrays at the native edge
         is_first,
         mean,
         sd,
-        _axes(grid),
-        (grid.outlier_share, grid.outlier_sd, grid.shifted_variance, grid.shift_spread, grid.temper),
+        *flat_grid(grid),
         details,
         threads,
     )
@@ -194,13 +193,19 @@ def _checked(
     return values, precision, np.ascontiguousarray(is_first, np.bool_)
 
 
-def _axes(grid: Grid) -> tuple[F32, F32, F32, F32, F32]:
+FlatGrid = tuple[tuple[F32, F32, F32, F32, F32], tuple[float, float, float, float, float]]
+
+
+def flat_grid(grid: Grid) -> FlatGrid:
+    """Return a grid as the engine takes it: its axes with normalised priors, its numbers."""
     first = np.asarray(grid.first_prior, np.float32)
     second = np.asarray(grid.second_prior, np.float32)
-    return (
+    axes = (
         np.asarray(grid.shifts, np.float32),
         np.asarray(grid.shares, np.float32),
         first / first.sum(),
         second / second.sum(),
         np.asarray(grid.center_steps, np.float32),
     )
+    numbers = (grid.outlier_share, grid.outlier_sd, grid.shifted_variance, grid.shift_spread, grid.temper)
+    return axes, numbers

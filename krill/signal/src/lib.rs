@@ -11,6 +11,7 @@ pub mod error;
 pub mod gain;
 pub mod grid;
 pub mod isa;
+pub mod labelled;
 mod lanes;
 mod parallel;
 pub mod pore_model;

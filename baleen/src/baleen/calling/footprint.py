@@ -38,10 +38,14 @@ class Shifts:
     plain_precision: F32
 
 
+def settings(shares: tuple[float, ...]) -> tables.Footprint:
+    """Return a footprint of these shares as the engine takes it."""
+    return tables.Footprint(shares=shares, least_precision=MIN_PRECISION, prior=PRIOR_READS)
+
+
 def filter_shifts(data: Standardised, is_control: Bool, footprint: tuple[float, ...]) -> Shifts:
     """Match the footprint to every read at every position: `krill.tables.match_footprint`."""
-    settings = tables.Footprint(shares=footprint, least_precision=MIN_PRECISION, prior=PRIOR_READS)
-    return Shifts(*tables.match_footprint(data.z, data.weight, data.spread, is_control, settings))
+    return Shifts(*tables.match_footprint(data.z, data.weight, data.spread, is_control, settings(footprint)))
 
 
 def control_center(shifts: Shifts, is_control: Bool) -> tuple[F32, F32]:

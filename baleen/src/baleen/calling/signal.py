@@ -1,7 +1,9 @@
 """Score the signal of one contig: once as labelled, and under relabelled reads."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -13,7 +15,8 @@ from baleen.calling.replicates import SampleMeans, shift_means
 from baleen.calling.splits import Dealt, Split
 from baleen.config import CallingConfig
 from baleen.crew import Each
-from baleen.data import F32, I32, Bool, Distances, SignalPileup
+from baleen.data import F32, I32, I64, Bool, Distances, SignalPileup
+from krill.labelled import Labelling, Method, Scores, labelled_scores
 
 MAX_NULL_VALUES = 4000
 """Null values of a contig: relabellings of long contigs score a random part of the positions."""
@@ -100,13 +103,13 @@ def score_signal(
             tables += channels.level_and_score(pileup, values, frame)
             names += [f"level+{name}", name]
     is_native = pileup.reads.is_native
-    most = MAX_NULL_VALUES // config.permutations
-    null_values = partial(_null_values, tables, kmer, is_native, most)
-    nulls = each(null_values, dealt.relabellings)
-    thinned = each(
-        partial(_null_values, *_thinned(tables, kmer, is_native, dealt.thinned), most), [dealt.thinned]
-    )
-    split_values = each(partial(_split_values, tables, kmer), dealt.splits)
+    placed: Bool = np.asarray((tables[0].weight > 0).any(axis=0))
+    deal = partial(_relabelling, is_native, placed, frame, MAX_NULL_VALUES // config.permutations)
+    everyone = np.arange(len(is_native))
+    nulls = [deal(everyone, rng) for rng in dealt.relabellings]
+    nulls.append(deal(_thinned(is_native, dealt.thinned), dealt.thinned))
+    splits = [Labelling(split.reads, split.is_first, split.rows, len(split.rows)) for split in dealt.splits]
+    under_labels = _under_labels(tables, kmer, [*nulls, *splits], each)
     level, *others = (null.standardise(table, ~is_native, kmer) for table in tables)
     shifts = _shifts(level, level, is_native)
     rows, _ = _tested_rows(shifts, is_native)
@@ -119,18 +122,20 @@ def score_signal(
         level, shifts, footprint.DEFAULT, is_native, neighbours.Scored(rows, observed, gain)
     )
     counts = _counts(shifts, tables[0], is_native)
-    scores = _Scores(rows, untangled, statistic, [*nulls, *thinned], samples, counts)
+    relabelled = list(under_labels)
+    scores = _Scores(rows, untangled, statistic, relabelled[: len(nulls)], samples, counts)
     signal = _assemble(shifts, _difference(level, is_native), is_native, scores)
+    split_values = map(_split_values, dealt.splits, relabelled[len(nulls) :])
     return replace(signal, candidates=tuple(names), splits=tuple(split_values))
 
 
 class _Scores(NamedTuple):
-    """What was computed of the tested rows; null values and depths per relabelling; reads per label."""
+    """What was computed of the tested rows; what each relabelling gave; reads per label."""
 
     rows: npt.NDArray[np.int64]
     observed: neighbours.Untangled
     statistic: npt.NDArray[np.float64]
-    nulls: list[tuple[F32, I32]]
+    nulls: list[Scores]
     samples: tuple[SampleMeans, ...]
     counts: tuple[I32, I32]
 
@@ -153,56 +158,57 @@ def _statistic(
     return mixture.site_evidence(shifts, is_native, rows).log_ratio
 
 
-def _null_values(
-    tables: list[Table],
-    kmer: npt.NDArray[np.int64],
-    is_native: Bool,
-    most: int,
-    rng: np.random.Generator,
-) -> tuple[F32, I32]:
-    """Return statistics and depths of at most so many tested rows under relabelled reads."""
+METHOD = Method(
+    moderation=null.MODERATION,
+    trend=null.TREND,
+    footprint=footprint.settings(footprint.DEFAULT),
+    grid=mixture.GRID,
+    least_controls=null.MIN_CONTROLS,
+    least_reads=MIN_READS,
+)
+
+PORTION_CELLS = 200_000
+"""Positions times reads of all labellings that are scored as one piece of work: a tenth of a second."""
+
+
+def _under_labels(
+    tables: list[Table], kmer: I64, labellings: list[Labelling], each: Each
+) -> Iterator[Scores]:
+    """Run everything again under each labelling, the control-based null included."""
+    arrays = [(table.value, table.weight) for table in tables]
+    at_once = max(1, PORTION_CELLS // max(1, tables[0].value.size * len(tables)))
+    portions = [labellings[i : i + at_once] for i in range(0, len(labellings), at_once)]
+
+    def score(portion: list[Labelling]) -> list[Scores]:
+        return labelled_scores(arrays, kmer, portion, METHOD)
+
+    return chain.from_iterable(each(score, portions))
+
+
+def _relabelling(
+    is_native: Bool, placed: Bool, frame: Frame, most: int, reads: I64, rng: np.random.Generator
+) -> Labelling:
+    """Deal the labels of some reads anew; of more positions than ``most``, a random part is scored."""
     # reads without a level take no part: dealt labels, they would unbalance the others
-    placed = np.flatnonzero((tables[0].weight > 0).any(axis=0))
-    labels = is_native.copy()
-    labels[placed] = rng.permutation(is_native[placed])
-    shifts = _relabelled(tables, kmer, labels)
-    rows, depth = _tested_rows(shifts[0], labels)
-    n = min(len(rows), most)
-    chosen = np.sort(rng.choice(len(rows), n, replace=False)) if n < len(rows) else np.arange(n)
-    statistics = np.stack([_statistic(one, labels, rows[chosen]) for one in shifts])
-    return statistics.astype(np.float32), depth[chosen]
+    labels, takes_part = is_native[reads], placed[reads]
+    labels[takes_part] = rng.permutation(labels[takes_part])
+    n = frame.n_positions
+    return Labelling(reads, labels, rng.permutation(n) if n > most else np.arange(n), most)
 
 
-def _thinned(
-    tables: list[Table], kmer: npt.NDArray[np.int64], is_native: Bool, rng: np.random.Generator
-) -> tuple[list[Table], npt.NDArray[np.int64], Bool]:
-    """Return what relabelling takes, of a random half of the reads of either label."""
+def _thinned(is_native: Bool, rng: np.random.Generator) -> I64:
+    """Return a random half of the reads of either label."""
     half = [rng.permutation(np.flatnonzero(label))[: label.sum() // 2] for label in (is_native, ~is_native)]
-    reads = np.sort(np.concatenate(half))
-    return _of_reads(tables, reads), kmer, is_native[reads]
+    return np.sort(np.concatenate(half))
 
 
-def _of_reads(tables: list[Table], reads: npt.NDArray[np.int64]) -> list[Table]:
-    return [Table(one.value[:, reads], one.weight[:, reads]) for one in tables]
-
-
-def _relabelled(tables: list[Table], kmer: npt.NDArray[np.int64], labels: Bool) -> list[footprint.Shifts]:
-    """Run everything that precedes the evidence again, the control-based null included."""
-    standard = [null.standardise(table, ~labels, kmer) for table in tables]
-    return [_shifts(one, standard[0], labels) for one in standard]
-
-
-def _split_values(tables: list[Table], kmer: npt.NDArray[np.int64], split: Split) -> tuple[F32, I32]:
+def _split_values(split: Split, scores: Scores) -> tuple[F32, I32]:
     """Return statistics and smaller depths of a split's rows; NaN where either half has too few reads."""
-    shifts = _relabelled(_of_reads(tables, split.reads), kmer, split.is_first)
-    tested, smaller = _tested_rows(shifts[0], split.is_first)
-    depth = np.zeros(len(kmer), np.int32)
-    depth[tested] = smaller
-    depth = depth[split.rows]
-    found = depth >= MIN_READS
-    statistics = np.full((len(tables), len(split.rows)), np.nan, np.float32)
-    for values, one in zip(statistics, shifts, strict=True):
-        values[found] = _statistic(one, split.is_first, split.rows[found])
+    found = np.searchsorted(split.rows, scores.rows)
+    depth = np.zeros(len(split.rows), np.int32)
+    depth[found] = scores.depth
+    statistics = np.full((len(scores.log_ratio), len(split.rows)), np.nan, np.float32)
+    statistics[:, found] = scores.log_ratio
     return statistics, depth
 
 
@@ -247,8 +253,8 @@ def _assemble(shifts: footprint.Shifts, difference: F32, is_native: Bool, scores
         n_native=scores.counts[0],
         n_control=scores.counts[1],
         statistic=statistic,
-        null_statistic=np.concatenate([statistic for statistic, _ in scores.nulls], axis=1),
-        null_depth=np.concatenate([depth for _, depth in scores.nulls]),
+        null_statistic=np.concatenate([one.log_ratio for one in scores.nulls], axis=1).astype(np.float32),
+        null_depth=np.concatenate([one.depth for one in scores.nulls]),
         share=spread(mixture.share_mean(observed.share)),
         share_low=spread(low),
         share_high=spread(high),
