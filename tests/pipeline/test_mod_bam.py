@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pysam
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from baleen.errors import UsageError
 from baleen.outputs.bam_blocks import merge_bams
@@ -14,8 +12,6 @@ from baleen.outputs.mod_bam import (
     CalledContig,
     ReadCall,
     SampleBam,
-    annotate,
-    mod_tags,
     modified_bases,
     write_mod_records,
 )
@@ -23,54 +19,6 @@ from baleen.outputs.mod_bam import (
 HEADER = pysam.AlignmentHeader.from_dict(
     {"HD": {"VN": "1.6", "SO": "coordinate"}, "SQ": [{"SN": "a", "LN": 50}, {"SN": "b", "LN": 50}]}
 )
-
-
-def read_back(sequence: str, mm: str, ml: object) -> dict[tuple[str, int], int]:
-    """Let htslib decode the tags of a forward read."""
-    record = pysam.AlignedSegment(HEADER)
-    record.query_name, record.flag, record.reference_id, record.reference_start = "r", 0, 0, 0
-    record.query_sequence, record.cigarstring = sequence, f"{len(sequence)}M"
-    record.set_tag("MM", mm)
-    record.set_tag("ML", ml)
-    return {(key[0], place): q for key, calls in record.modified_bases.items() for place, q in calls}
-
-
-@given(st.data())
-def test_htslib_reads_back_every_call(data: st.DataObject) -> None:
-    sequence = data.draw(st.text("ACGT", min_size=1, max_size=60))
-    places = data.draw(st.sets(st.integers(0, len(sequence) - 1)))
-    query_position = np.array(sorted(places), np.int64)
-    p_mod = np.array([data.draw(st.floats(0, 1, width=32)) for _ in places], np.float32)
-    expected = {
-        (sequence[place], place): min(255, int(256 * p))
-        for place, p in zip(query_position, p_mod, strict=True)
-    }
-    mm, ml = mod_tags(sequence, query_position, p_mod, modified_bases(None))
-    assert read_back(sequence, mm, ml) == expected
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from("MIDNS=X"), st.integers(1, 6)), min_size=1, max_size=8),
-    st.sets(st.integers(0, 60)),
-)
-def test_calls_lie_on_the_bases_that_htslib_aligns(cigar: list[tuple[str, int]], positions: set[int]) -> None:
-    record = pysam.AlignedSegment(HEADER)
-    record.query_name, record.flag, record.reference_id, record.reference_start = "r", 0, 0, 5
-    n_bases = sum(n for op, n in cigar if op in "MIS=X")
-    record.query_sequence = ("ACGT" * 15)[:n_bases] or "A"
-    record.cigarstring = "".join(f"{n}{op}" for op, n in cigar)
-    position = np.array(sorted(positions), np.int32)
-    annotate(record, ReadCall(position, np.full(len(position), 0.5, np.float32)), modified_bases(None))
-    base_of = {reference: query for query, reference in record.get_aligned_pairs(matches_only=True)}
-    expected = {base_of[place] for place in positions if place in base_of}
-    called = {place for calls in (record.modified_bases or {}).values() for place, _ in calls}
-    assert called == expected
-    assert len(record.get_tag("ML")) == len(expected)
-
-
-def test_a_declared_code_marks_its_base_alone() -> None:
-    mm, ml = mod_tags("ACAT", np.arange(4), np.array([0.5, 0.5, 1.0, 0.5], np.float32), modified_bases("a"))
-    assert (mm, list(ml)) == ("A+a?,0,0;", [128, 255])
 
 
 def test_an_unknown_code_asks_for_its_base() -> None:

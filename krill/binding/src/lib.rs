@@ -4,13 +4,13 @@
 //! detaches from the interpreter, computes, and returns flat arrays.
 
 mod align;
-mod bgzf;
 mod cells;
 mod detached;
 mod dtw;
 mod grid;
 mod labelled;
 mod map;
+mod mod_tags;
 mod reads;
 mod signals;
 mod tables;
@@ -46,11 +46,11 @@ fn _krill(module: &Bound<'_, PyModule>) -> PyResult<()> {
     dtw::register(module)?;
     module.add_function(wrap_pyfunction!(align::align_batch, module)?)?;
     module.add_function(wrap_pyfunction!(align::align_stages, module)?)?;
-    module.add_function(wrap_pyfunction!(bgzf::bgzf_deflate, module)?)?;
     module.add_function(wrap_pyfunction!(cells::table_lines, module)?)?;
     grid::register(module)?;
     labelled::register(module)?;
     map::register(module)?;
+    module.add_function(wrap_pyfunction!(mod_tags::mod_tagged, module)?)?;
     reads::register(module)?;
     signals::register(module)?;
     tables::register(module)?;

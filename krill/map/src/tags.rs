@@ -1,5 +1,7 @@
 //! Optional fields of BAM records: write them, and choose which of a read's own are kept.
 
+use krill_reads::bam::field_length;
+
 /// Fields that describe an alignment: they are dropped when the read is aligned again.
 const ALIGNMENT_TAGS: [&[u8; 2]; 24] = [
     b"NM", b"MD", b"AS", b"XS", b"ms", b"nn", b"tp", b"cm", b"s1", b"s2", b"de", b"dv", b"rl", b"SA", b"zd",
@@ -31,30 +33,6 @@ pub(crate) fn has(mut fields: &[u8], name: [u8; 2]) -> bool {
         fields = &fields[length.min(fields.len())..];
     }
     false
-}
-
-fn field_length(field: &[u8]) -> Option<usize> {
-    let text_end = || field.iter().skip(3).position(|&byte| byte == 0).map(|at| at + 4);
-    match field.get(2)? {
-        b'A' | b'c' | b'C' => Some(4),
-        b's' | b'S' => Some(5),
-        b'i' | b'I' | b'f' => Some(7),
-        b'Z' | b'H' => text_end(),
-        b'B' => {
-            let count = u32::from_le_bytes(field.get(4..8)?.try_into().ok()?) as usize;
-            Some(8 + count * element_bytes(*field.get(3)?)?)
-        }
-        _ => None,
-    }
-}
-
-fn element_bytes(kind: u8) -> Option<usize> {
-    match kind {
-        b'c' | b'C' => Some(1),
-        b's' | b'S' => Some(2),
-        b'i' | b'I' | b'f' => Some(4),
-        _ => None,
-    }
 }
 
 /// Append a whole number in the smallest type that holds it.

@@ -22,7 +22,6 @@ __all__ = [
     "align_batch",
     "align_stages",
     "available_threads",
-    "bgzf_deflate",
     "cuda_gpus",
     "decode_vbz",
     "detached_seconds",
@@ -42,6 +41,7 @@ __all__ = [
     "map_children",
     "mixture_evidence",
     "mixture_gain",
+    "mod_tagged",
     "pump_copy",
     "pump_signals",
     "table_control_center",
@@ -140,7 +140,6 @@ def mixture_evidence(
     details: bool,
     threads: int,
 ) -> tuple[npt.NDArray[np.float64], _F32, _F32, _F32, _F32]: ...
-def bgzf_deflate(text: bytes, level: int) -> bytes: ...
 def mixture_gain(
     values: _F32,
     precision: _F32,
@@ -149,6 +148,14 @@ def mixture_gain(
     starts: tuple[tuple[float, ...], tuple[float, ...], float, int],
     threads: int,
 ) -> npt.NDArray[np.float64]: ...
+def mod_tagged(
+    bam: bytes,
+    calls: tuple[_I64, _I32, _F32],
+    contig: _I32,
+    group: _I64,
+    groups: list[str],
+    codes: list[tuple[str, str]],
+) -> bytes: ...
 def table_control_center(
     values: _F32, precision: _F32, is_control: _Bool, rows: int
 ) -> tuple[_F32, _F32]: ...

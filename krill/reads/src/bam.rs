@@ -89,6 +89,32 @@ pub fn records(text: &[u8], place: &Place) -> Result<Vec<Range<usize>>> {
     Ok(found)
 }
 
+/// Length of the encoded optional field that begins here; `None` if it is cut off or of no known type.
+#[must_use]
+pub fn field_length(field: &[u8]) -> Option<usize> {
+    let text_end = || field.iter().skip(3).position(|&byte| byte == 0).map(|at| at + 4);
+    match field.get(2)? {
+        b'A' | b'c' | b'C' => Some(4),
+        b's' | b'S' => Some(5),
+        b'i' | b'I' | b'f' => Some(7),
+        b'Z' | b'H' => text_end(),
+        b'B' => {
+            let count = u32::from_le_bytes(field.get(4..8)?.try_into().ok()?) as usize;
+            Some(8 + count * element_bytes(*field.get(3)?)?)
+        }
+        _ => None,
+    }
+}
+
+fn element_bytes(kind: u8) -> Option<usize> {
+    match kind {
+        b'c' | b'C' => Some(1),
+        b's' | b'S' => Some(2),
+        b'i' | b'I' | b'f' => Some(4),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

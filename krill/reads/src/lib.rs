@@ -15,6 +15,7 @@ pub mod fastq;
 pub mod interrupt;
 pub mod line;
 pub mod lock;
+pub mod mod_tags;
 pub mod numa;
 pub mod padded;
 pub mod parsing;

@@ -1,12 +1,10 @@
 """Per-read calls as mod-BAM: MM, ML and MN tags as SAMtags defines them."""
 
-import array
 import heapq
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +15,7 @@ import pysam
 from baleen import __version__
 from baleen.errors import UsageError
 from baleen.files import complete_file
-from baleen.outputs.bam_blocks import write_records
+from krill.reads.mod_tags import RecordCalls, RecordPlaces, tagged_records
 
 _BASES = "ACGT"
 _KNOWN_CODES = {
@@ -67,88 +65,11 @@ def modified_bases(mod_code: str | None) -> dict[str, str]:
     return {base: code}
 
 
-def mod_tags(
-    sequence: str,
-    query_position: npt.NDArray[np.int64],
-    p_mod: npt.NDArray[np.float32],
-    codes: Mapping[str, str],
-) -> tuple[str, "array.array[int]"]:
-    """Encode calls of one forward-strand read as MM and ML.
-
-    Parameters
-    ----------
-    sequence
-        The read's bases as sequenced, 5' to 3'.
-    query_position
-        Rising indices of the called bases in ``sequence``.
-    p_mod
-        Probability that each is modified.
-    codes
-        From `modified_bases`; calls on other bases are left out.
-
-    Returns
-    -------
-    MM
-        ``BASE+CODE?,delta,...;`` per base; ``?`` because bases not listed are unknown.
-    ML
-        ``min(255, floor(256 p))`` in the same order.
-    """
-    bases = np.frombuffer(sequence.upper().replace("U", "T").encode(), np.uint8)
-    of_code = bases[:, None] == np.frombuffer("".join(codes).encode(), np.uint8)
-    is_called = of_code[query_position]
-    call, code = np.nonzero(is_called)
-    rank = np.cumsum(of_code, axis=0)[query_position[call], code]
-    order = np.argsort(code, kind="stable")
-    n_calls = is_called.sum(axis=0)
-    delta = np.diff(rank[order], prepend=0) - 1
-    first = np.cumsum(n_calls) - n_calls  # of each code
-    delta[first[n_calls > 0]] = rank[order][first[n_calls > 0]] - 1
-    deltas = iter(delta.tolist())
-    mm = (
-        f"{base}+{name}?,{','.join(map(str, islice(deltas, n)))};"
-        for (base, name), n in zip(codes.items(), n_calls.tolist(), strict=True)
-        if n
-    )
-    quantised = np.minimum(255, np.floor(256.0 * p_mod)).astype(np.uint8)
-    return "".join(mm), array.array("B", quantised[call[order]].tobytes())
-
-
 class ReadCall(NamedTuple):
     """Calls of one read, by rising reference position."""
 
     position: npt.NDArray[np.int32]
     p_mod: npt.NDArray[np.float32]
-
-
-def annotate(record: pysam.AlignedSegment, call: ReadCall, codes: Mapping[str, str]) -> None:
-    """Replace the record's modification tags by ours; other tags stay."""
-    for tag in ("MM", "ML", "MN", "Mm", "Ml"):
-        record.set_tag(tag, None)
-    sequence = record.query_sequence
-    if sequence is None:
-        return
-    query_position, is_aligned = _query_positions(record, call.position)
-    mm, ml = mod_tags(sequence, query_position, call.p_mod[is_aligned], codes)
-    record.set_tag("MM", mm, "Z")
-    record.set_tag("ML", ml)
-    record.set_tag("MN", len(sequence), "i")
-
-
-_IN_QUERY, _IN_REFERENCE = (np.array([op in ops for op in "MIDNSHP=X"]) for ops in ("MIS=X", "MDN=X"))
-
-
-def _query_positions(
-    record: pysam.AlignedSegment, position: npt.NDArray[np.int32]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Return which positions of the reference have a base of the read, and its index in the read."""
-    cigar = np.array(record.cigartuples, np.int64).reshape(-1, 2)
-    in_query, in_reference = _IN_QUERY[cigar[:, 0]], _IN_REFERENCE[cigar[:, 0]]
-    query = np.cumsum(cigar[:, 1] * in_query)  # where each operation ends
-    reference = record.reference_start + np.cumsum(cigar[:, 1] * in_reference)
-    operation = np.minimum(np.searchsorted(reference, position, side="right"), len(cigar) - 1)
-    before = reference[operation] - position
-    is_aligned = (in_query & in_reference)[operation] & (before > 0) & (before <= cigar[operation, 1])
-    return (query[operation] - before)[is_aligned], is_aligned
 
 
 class CalledContig(NamedTuple):
@@ -166,7 +87,7 @@ class CalledContig(NamedTuple):
 def write_mod_records(
     path: Path, bams: Sequence[SampleBam], contigs: Sequence[CalledContig], codes: Mapping[str, str]
 ) -> int:
-    """Write the annotated records of contigs, sorted, for `merge_bams`; return how many carry calls.
+    """Write the records of contigs with their calls, sorted, for `merge_bams`; return how many.
 
     Parameters
     ----------
@@ -175,61 +96,74 @@ def write_mod_records(
     bams
         Where the records are.
     contigs
-        In the order of the reference. The slice's own header holds these alone: with thousands
-        of slices, one with all contigs of the reference would outweigh the records.
+        In the order of the reference.
     codes
         From `modified_bases`.
     """
-    written = 0
-    header = pysam.AlignmentHeader.from_references(
-        [contig.name for contig in contigs], [contig.length_bp for contig in contigs]
-    )
-    groups = {bam.sample: bam.read_group for bam in bams}
+    written: list[tuple[int, int, ReadCall]] = []
     with (
         complete_file(path, is_scratch=True) as part,
-        part.open("wb") as blocks,
         tempfile.TemporaryFile(dir=path.parent) as plain,
         ExitStack() as open_files,
     ):
         sources = [(bam, open_files.enter_context(pysam.AlignmentFile(str(bam.path), "rb"))) for bam in bams]
-        with pysam.AlignmentFile(plain, "wb0", header=header) as out:
-            for number, contig in enumerate(contigs):
+        with pysam.AlignmentFile(plain, "wb0", header=_ONE_CONTIG) as out:
+            for contig in contigs:
                 streams = [_called_records(file, bam.sample, contig) for bam, file in sources]
-                for _, sample, record in heapq.merge(*streams, key=lambda item: item[:2]):
-                    moved = _moved(record, number, header)
-                    moved.set_tag("RG", groups[sample])
-                    annotate(moved, contig.calls[sample, str(record.query_name)], codes)
-                    out.write(moved)
-                    written += 1
+                for _, sample, record, call in heapq.merge(*streams, key=lambda item: item[:2]):
+                    out.write(_on_one_contig(record))
+                    written.append((contig.number, sample, call))
         plain.seek(0)
-        write_records(plain, [contig.number for contig in contigs], blocks)
-    return written
+        groups = {bam.sample: bam.read_group for bam in bams}
+        part.write_bytes(_tagged(plain.read(), written, groups, codes))
+    return len(written)
+
+
+_ONE_CONTIG = pysam.AlignmentHeader.from_references(["*"], [1])
+"""Records get the numbers of their contigs with their tags: pysam allows none beyond those of a header,
+and with thousands of slices, headers with all contigs would outweigh the records."""
+
+
+def _on_one_contig(record: pysam.AlignedSegment) -> pysam.AlignedSegment:
+    """Return the record on the only contig of its file; a mate elsewhere is left out."""
+    is_paired = record.next_reference_id == record.reference_id
+    if not is_paired and record.next_reference_id >= 0:
+        record.next_reference_start = -1
+    record.next_reference_id = 0 if is_paired else -1
+    record.reference_id = 0
+    return record
+
+
+def _tagged(
+    bam: bytes,
+    written: Sequence[tuple[int, int, ReadCall]],
+    groups: Mapping[int, str],
+    codes: Mapping[str, str],
+) -> bytes:
+    """Return the records of a BAM with tags: number of the contig, sample and calls of each are given."""
+    contig, sample, calls = zip(*written, strict=True) if written else ((), (), ())
+    place_of = {number: place for place, number in enumerate(groups)}
+    offsets = np.cumsum([0, *(len(call.position) for call in calls)])
+    none = ReadCall(np.zeros(0, np.int32), np.zeros(0, np.float32))
+    position, p_mod = (np.concatenate(parts) for parts in zip(none, *calls, strict=True))
+    group = np.array([place_of[number] for number in sample], np.int64)
+    places = RecordPlaces(np.array(contig, np.int32), group, tuple(groups.values()))
+    return tagged_records(bam, RecordCalls(offsets, position, p_mod), places, codes)
 
 
 def _called_records(
     bam: pysam.AlignmentFile, sample: int, contig: CalledContig
-) -> Iterator[tuple[int, int, pysam.AlignedSegment]]:
-    """Yield the called ones of a BAM's records on the contig as ``(start, sample, record)``."""
+) -> Iterator[tuple[int, int, pysam.AlignedSegment, ReadCall]]:
+    """Yield the called ones of a BAM's records on the contig as ``(start, sample, record, calls)``."""
     if bam.get_tid(contig.name) < 0:
         return  # of several files of a sample, one may lack it
     for record in bam.fetch(contig.name):
-        is_called = (sample, str(record.query_name)) in contig.calls
-        if is_called and not (record.is_secondary or record.is_supplementary or record.is_reverse):
-            yield record.reference_start, sample, record
+        call = contig.calls.get((sample, str(record.query_name)))
+        if call is not None and not record.flag & _LEFT_OUT:
+            yield record.reference_start, sample, record, call
 
 
-def _moved(record: pysam.AlignedSegment, contig: int, header: pysam.AlignmentHeader) -> pysam.AlignedSegment:
-    """Return the record on a contig of another header; a mate elsewhere is left out."""
-    if record.next_reference_id not in {-1, record.reference_id}:
-        record.next_reference_id = record.next_reference_start = -1
-    if contig < record.header.nreferences:
-        is_paired = record.next_reference_id >= 0
-        record.reference_id = contig
-        record.next_reference_id = contig if is_paired else -1
-        return record
-    # pysam allows no number beyond those of the record's own header
-    rebuilt: pysam.AlignedSegment = pysam.AlignedSegment.from_dict(record.to_dict(), header)
-    return rebuilt
+_LEFT_OUT = pysam.FSECONDARY | pysam.FSUPPLEMENTARY | pysam.FREVERSE
 
 
 def merged_header(
