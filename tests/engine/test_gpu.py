@@ -3,6 +3,8 @@
 import dataclasses
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ needs_gpu = pytest.mark.skipif(not GPUS, reason="; ".join(krill.gpu_problems()) 
 
 def some_windows(rng, n_positions=3, n_per_position=150, longest=140):
     lengths = rng.integers(1, longest, n_positions * n_per_position)
-    lengths[7] = 1500  # one that is summed in float64
+    lengths[[7, 9, -1]] = 1500, 2500, 4000  # summed in float64; two of one position
     end = np.cumsum(lengths)
     signal = (90 + 10 * rng.standard_normal(end[-1])).astype(np.float32)
     return SignalWindows(signal, end - lengths, end, np.arange(n_positions + 1) * n_per_position)
@@ -33,6 +35,20 @@ def test_coordinate_on_a_gpu_has_the_processors_bits(device):
     assert np.array_equal(expected, krill.dtw_coordinate(windows, is_landmark, device=device), equal_nan=True)
     share = GpuShare(device, memory_limit=64 << 20, sharers=4)
     assert np.array_equal(expected, krill.dtw_coordinate(windows, is_landmark, device=share), equal_nan=True)
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("device", GPUS)
+def test_calls_of_many_threads_at_once_have_the_processors_bits(device):
+    windows = [some_windows(np.random.default_rng(seed), 2, 90) for seed in range(12)]
+    everyone = [np.arange(len(one)) % 3 > 0 for one in windows]
+    expected = [krill.dtw_coordinate(*one) for one in zip(windows, everyone, strict=True)]
+    share = GpuShare(device, memory_limit=96 << 20)
+    with ThreadPoolExecutor(6) as threads:
+        found = threads.map(partial(krill.dtw_coordinate, device=share), windows, everyone)
+        for one, other in zip(expected, found, strict=True):
+            assert np.array_equal(one, other, equal_nan=True)
 
 
 @pytest.mark.gpu

@@ -7,7 +7,7 @@ use crate::value_error;
 use krill_signal::cuda::{self, Cuda};
 use krill_signal::dtw::gpu::{Gpus, Share};
 use krill_signal::dtw::{self, Cost, Options, Positions, Role, Run};
-use krill_signal::{Isa, Ragged, Result};
+use krill_signal::{Isa, Ragged, Result, Threads};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -33,7 +33,8 @@ impl DtwSetup {
     ) -> Result<T> {
         let Some((ordinals, limit_bytes, sharers)) = &self.place else { return processor() };
         let share = Share { limit_bytes: *limit_bytes, sharers: *sharers };
-        cuda::with_devices(ordinals, |devices| gpu(Gpus { devices, share }))
+        let (devices, threads) = (cuda::open_all(ordinals)?, Threads::new(self.run.threads)?);
+        gpu(Gpus { devices: &devices, share, threads })
     }
 }
 

@@ -8,6 +8,7 @@
 #define CALLED static __device__ __noinline__
 #define UNROLL _Pragma("unroll")
 #define ROLLED _Pragma("unroll 1")
+#define UNROLL_4 _Pragma("unroll 4")
 #define BARRIER() __syncthreads()
 #define LAUNCH_BOUNDS(threads, blocks) __launch_bounds__(threads, blocks)
 #else // the host's compiler: host.cpp gives the indices and the barrier their meaning
@@ -16,11 +17,13 @@
 #define CALLED static
 #define UNROLL
 #define ROLLED
+#define UNROLL_4
 #define LAUNCH_BOUNDS(threads, blocks)
 #endif
 
 typedef unsigned int u32;
 typedef unsigned long long u64;
+typedef long long i64;
 
 // Windows that share a warp, one in each lane.
 const u32 LANES = 32;
@@ -80,14 +83,15 @@ struct Batch {
     u64 signal;     // float[samples]
     u64 windows;    // Window[]
     u64 groups;     // Group[]
-    u64 tasks;      // Task[], costliest first
-    u64 wide_tasks; // Task[], with a window of more than 1,000 samples, summed in double
+    u64 tasks;      // Task[], costly ones first
+    u64 wide_tasks; // Task[] of one query, with a window of more than 1,000 samples: see wide.h
     u64 positions;  // Position[]
+    u64 next;       // u32[2]: first task, and first wide task, that no warp has taken; sent as 0
     u64 labels;     // long long[window]: folds (summary); double[window]: means (coordinate)
     u64 columns;    // float[]
     u64 distances;  // float[]
     u64 axis;       // double[]
-    u64 top;        // float[warp][column][lane], or double: the lowest row of a block of rows
+    u64 top;        // float[warp][column][lane]: the lowest row of a block of rows; wide: double[warp][column]
     u64 results;    // float[query][n_numbers]
     u32 n_groups;
     u32 n_tasks;
@@ -100,7 +104,7 @@ struct Batch {
     u32 normalised;     // divide by both lengths
     u32 open_start;     // queries may begin anywhere
     u32 open_end;       // queries may end anywhere
-    u32 unused;
+    u32 most_queries;   // of a position
 };
 
 template <class T> DEVICE T *at(unsigned char *memory, u64 offset) { return (T *)(memory + offset); }
@@ -109,3 +113,6 @@ template <class T> DEVICE T *at(unsigned char *memory, u64 offset) { return (T *
 DEVICE u32 reference_of(const Position &position, u32 window) {
     return window < position.n_both ? window : position.n_both + window - position.n_queries;
 }
+
+// Pieces of LANES queries of each position, so many that the largest fits.
+DEVICE u32 parts_of_queries(const Batch &batch) { return (batch.most_queries + LANES - 1) / LANES; }

@@ -20,7 +20,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 BUILT = FOLDER / "built"
-SOURCES = ("dtw.cu", "batch.h", "coordinate.h", "summary.h")
+SOURCES = ("dtw.cu", "batch.h", "coordinate.h", "summary.h", "wide.h")
 PACKAGE = "nvidia-cuda-nvrtc-cu12"
 OPTIONS = ("--std=c++17", "--fmad=false", "--ftz=false", "--prec-div=true", "--prec-sqrt=true")
 TARGETS = {

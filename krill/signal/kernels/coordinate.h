@@ -175,29 +175,29 @@ KERNEL void dtw_axis(unsigned char *memory, const Batch batch) {
     }
 }
 
-// Where the other windows lie on it, by their distances to the landmarks; NaN without an axis.
+// Where the other windows lie on it, by their distances to the landmarks; NaN without an axis. A block is
+// one warp: 32 queries of a position.
 KERNEL void dtw_place(unsigned char *memory, const Batch batch) {
+    const u32 n_parts = parts_of_queries(batch);
     ROLLED
-    for (u32 p = blockIdx.x; p < batch.n_positions; p += gridDim.x) {
-        const Position position = at<Position>(memory, batch.positions)[p];
+    for (u32 part = blockIdx.x; part < batch.n_positions * n_parts; part += gridDim.x) {
+        const Position position = at<Position>(memory, batch.positions)[part / n_parts];
+        const u32 query = part % n_parts * LANES + threadIdx.x;
+        if (query >= position.n_queries) continue;
         const Axis axis = axis_of(memory, batch, position);
-        const float *distances = at<float>(memory, batch.distances) + position.distances;
-        float *results = at<float>(memory, batch.results) + position.first_query;
-        const bool has_axis = axis.scalars[HAS_AXIS] != 0.0;
-        ROLLED
-        for (u32 query = threadIdx.x; query < position.n_queries; query += blockDim.x) {
-            if (!has_axis) {
-                results[query] = not_a_number();
-                continue;
-            }
-            if (query < position.n_both) continue; // a landmark
-            double sum = -0.0;
-            ROLLED
-            for (u32 j = 0; j < axis.n; ++j) {
-                const double distance = distances[u64(j) * position.n_queries + query];
-                sum = sum + axis.vector[j] * (axis.row_means[j] - distance * distance);
-            }
-            results[query] = float(quotient(sum, 2.0 * root(axis.scalars[EIGENVALUE])));
+        float *result = at<float>(memory, batch.results) + position.first_query + query;
+        if (axis.scalars[HAS_AXIS] == 0.0) {
+            *result = not_a_number();
+            continue;
         }
+        if (query < position.n_both) continue; // a landmark
+        const float *distances = at<float>(memory, batch.distances) + position.distances;
+        double sum = -0.0;
+        UNROLL_4
+        for (u32 j = 0; j < axis.n; ++j) {
+            const double distance = distances[u64(j) * position.n_queries + query];
+            sum = sum + axis.vector[j] * (axis.row_means[j] - distance * distance);
+        }
+        *result = float(quotient(sum, 2.0 * root(axis.scalars[EIGENVALUE])));
     }
 }

@@ -1,5 +1,5 @@
 // Mean, median, number and smallest of each query's distances to references outside its fold: same as
-// krill/signal/src/dtw/summary.rs, one thread per query.
+// krill/signal/src/dtw/summary.rs, one thread per query, a warp's worth of a position's in each block.
 
 #include "batch.h"
 
@@ -7,7 +7,7 @@ const u32 SUMMARY_HEAD = 3; // mean, median, number
 
 struct Query {
     const float *distances; // [reference], every n_queries-th
-    const long long *folds; // of the position's windows
+    const i64 *folds; // of the position's windows
     u32 index, n_both, n_queries, n_references;
 };
 
@@ -21,18 +21,22 @@ DEVICE float distance_to(const Query &query, u32 reference) {
     return query.distances[u64(reference) * query.n_queries];
 }
 
-// The distance of this rank, smallest first: bit by bit, the largest value that no more than `rank`
-// of them lie below. Distances are >= +0, so that their bits order them.
+// The distance of this rank, smallest first: two bits at a time, the largest value that no more than
+// `rank` of them lie below. Distances are >= +0, so that their bits order them.
 DEVICE u32 of_rank(const Query &query, u32 rank) {
     u32 found = 0;
     ROLLED
-    for (int bit = 30; bit >= 0; --bit) {
-        const u32 candidate = found | (1u << bit);
-        u32 n_below = 0;
-        ROLLED
-        for (u32 j = 0; j < query.n_references; ++j)
-            if (counts(query, j) && bits(distance_to(query, j)) < candidate) ++n_below;
-        if (n_below <= rank) found = candidate;
+    for (int shift = 30; shift >= 0; shift -= 2) {
+        const u32 step = 1u << shift, first = found;
+        u32 n_below[3] = {0, 0, 0};
+        UNROLL_4
+        for (u32 j = 0; j < query.n_references; ++j) {
+            const u32 value = bits(distance_to(query, j));
+            const bool is_counted = counts(query, j);
+            for (u32 k = 0; k < 3; ++k) n_below[k] += is_counted && value < first + (k + 1) * step;
+        }
+        for (u32 k = 0; k < 3; ++k)
+            if (n_below[k] <= rank) found = first + (k + 1) * step;
     }
     return found;
 }
@@ -63,37 +67,38 @@ DEVICE void keep_nearest(float *nearest, u32 n_nearest, u32 n_kept, float distan
     nearest[i] = distance;
 }
 
+// A block is one warp: 32 queries of a position.
 KERNEL void dtw_summary(unsigned char *memory, const Batch batch) {
     const u32 n_nearest = batch.n_numbers - SUMMARY_HEAD;
+    const u32 n_parts = parts_of_queries(batch);
     ROLLED
-    for (u32 p = blockIdx.x; p < batch.n_positions; p += gridDim.x) {
-        const Position position = at<Position>(memory, batch.positions)[p];
+    for (u32 part = blockIdx.x; part < batch.n_positions * n_parts; part += gridDim.x) {
+        const Position position = at<Position>(memory, batch.positions)[part / n_parts];
+        const u32 index = part % n_parts * LANES + threadIdx.x;
+        if (index >= position.n_queries) continue;
+        Query query;
+        query.distances = at<float>(memory, batch.distances) + position.distances + index;
+        query.folds = at<i64>(memory, batch.labels) + position.first_window;
+        query.index = index;
+        query.n_both = position.n_both;
+        query.n_queries = position.n_queries;
+        query.n_references = position.n_references;
+        float *row = at<float>(memory, batch.results) + u64(position.first_query + index) * batch.n_numbers;
         ROLLED
-        for (u32 index = threadIdx.x; index < position.n_queries; index += blockDim.x) {
-            Query query;
-            query.distances = at<float>(memory, batch.distances) + position.distances + index;
-            query.folds = at<long long>(memory, batch.labels) + position.first_window;
-            query.index = index;
-            query.n_both = position.n_both;
-            query.n_queries = position.n_queries;
-            query.n_references = position.n_references;
-            float *row = at<float>(memory, batch.results) + u64(position.first_query + index) * batch.n_numbers;
-            ROLLED
-            for (u32 k = 0; k < batch.n_numbers; ++k) row[k] = not_a_number();
-            u32 n = 0;
-            double sum = -0.0;
-            ROLLED
-            for (u32 j = 0; j < query.n_references; ++j) {
-                if (!counts(query, j)) continue;
-                const float distance = distance_to(query, j);
-                sum = sum + double(distance);
-                keep_nearest(row + SUMMARY_HEAD, n_nearest, n, distance);
-                ++n;
-            }
-            row[2] = float(n);
-            if (n == 0) continue;
-            row[0] = float(quotient(sum, double(n)));
-            row[1] = median_of(query, n);
+        for (u32 k = 0; k < batch.n_numbers; ++k) row[k] = not_a_number();
+        u32 n = 0;
+        double sum = -0.0;
+        ROLLED
+        for (u32 j = 0; j < query.n_references; ++j) {
+            if (!counts(query, j)) continue;
+            const float distance = distance_to(query, j);
+            sum = sum + double(distance);
+            keep_nearest(row + SUMMARY_HEAD, n_nearest, n, distance);
+            ++n;
         }
+        row[2] = float(n);
+        if (n == 0) continue;
+        row[0] = float(quotient(sum, double(n)));
+        row[1] = median_of(query, n);
     }
 }

@@ -2,12 +2,12 @@
 //! happens, and a probe says why nothing can be used.
 //!
 //! The compiled kernels are part of the library: machine code per architecture, and PTX that the
-//! driver compiles for any other. A device is opened once per process and used by one call at a time.
+//! driver compiles for any other. A device is opened once per process.
 
 mod image;
 mod slot;
 
-use crate::dtw::gpu::{Device, Kernel, Memory};
+use crate::dtw::gpu::{Device, Kernel, Memory, Pool};
 use crate::{Error, Result};
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
@@ -122,7 +122,7 @@ pub struct Cuda {
     context: Context,
     functions: Vec<Function>,
     multiprocessors: u32,
-    turn: Mutex<()>,
+    pool: Pool<CudaSlot>,
 }
 
 struct Context(sys::CUcontext);
@@ -149,15 +149,12 @@ fn open(ordinal: i32) -> Result<Arc<Cuda>> {
     Ok(cuda)
 }
 
-/// Use these devices, alone among the calls of this process.
-pub fn with_devices<T>(ordinals: &[i32], work: impl FnOnce(&[Arc<Cuda>]) -> Result<T>) -> Result<T> {
+/// Open these devices, or return those that are open already.
+pub fn open_all(ordinals: &[i32]) -> Result<Vec<Arc<Cuda>>> {
     let mut ordinals = ordinals.to_vec();
-    ordinals.sort_unstable(); // all calls take their turns in this order
+    ordinals.sort_unstable();
     ordinals.dedup();
-    let devices: Vec<_> = ordinals.iter().map(|&ordinal| open(ordinal)).collect::<Result<_>>()?;
-    let _turns: Vec<_> =
-        devices.iter().map(|cuda| cuda.turn.lock().unwrap_or_else(PoisonError::into_inner)).collect();
-    work(&devices)
+    ordinals.into_iter().map(open).collect()
 }
 
 impl Cuda {
@@ -194,7 +191,7 @@ impl Cuda {
             functions: functions.map_err(failed("finding the kernels"))?,
             multiprocessors: multiprocessors.map_err(failed("describing the device"))?.unsigned_abs(),
             context: Context(context),
-            turn: Mutex::new(()),
+            pool: Pool::default(),
             name,
         })
     }
@@ -244,6 +241,10 @@ impl Device for Arc<Cuda> {
     fn slot(&self, bytes: usize) -> Result<CudaSlot> {
         CudaSlot::new(self.clone(), bytes)
     }
+
+    fn pool(&self) -> &Pool<CudaSlot> {
+        &self.pool
+    }
 }
 
 #[cfg(test)]
@@ -257,7 +258,7 @@ mod tests {
             Ok(gpus) => assert!(!gpus.is_empty()),
             Err(problem) => {
                 assert!(problem.contains("driver"), "{problem}");
-                let error = with_devices(&[0], |_| Ok(())).unwrap_err();
+                let error = open_all(&[0]).err().unwrap();
                 assert_eq!(error.to_string(), format!("device cuda:0: {problem}"));
             }
         }

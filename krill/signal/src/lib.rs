@@ -20,4 +20,5 @@ pub mod tables;
 
 pub use error::{Error, Result};
 pub use isa::Isa;
+pub use parallel::Threads;
 pub use ragged::Ragged;

@@ -1,7 +1,7 @@
 //! Compile the kernels with the host's C++ compiler; nothing is contracted but what asks for it.
 
 fn main() {
-    for source in ["host.cpp", "../dtw.cu", "../batch.h", "../coordinate.h", "../summary.h"] {
+    for source in ["host.cpp", "../dtw.cu", "../batch.h", "../coordinate.h", "../summary.h", "../wide.h"] {
         println!("cargo:rerun-if-changed={source}");
     }
     cc::Build::new()

@@ -8,7 +8,8 @@ use cudarc::driver::sys;
 use std::ffi::c_void;
 use std::sync::Arc;
 
-/// Device memory, its stream, and host memory that the device reads and writes by itself.
+/// Device memory, its stream, and host memory that the device reads and writes by itself. One thread at
+/// a time uses it; which one may change.
 pub struct CudaSlot {
     cuda: Arc<Cuda>,
     memory: sys::CUdeviceptr,
@@ -18,6 +19,10 @@ pub struct CudaSlot {
     results: Pinned,
     n_results: usize,
 }
+
+// SAFETY: addresses and handles of the context, which any thread may use that makes it current, as every
+// method does.
+unsafe impl Send for CudaSlot {}
 
 /// Host memory that stays where it is; empty until it is needed.
 struct Pinned {

@@ -17,6 +17,7 @@ pub use coordinate::coordinates;
 pub use summary::{Role, SUMMARY_HEAD, summaries};
 pub use windows::Positions;
 
+use crate::parallel::Threads;
 use crate::{Error, Isa, Result};
 use blocks::{Scratch, Set, Setup};
 use rayon::prelude::*;
@@ -81,7 +82,7 @@ fn pool_error(error: rayon::ThreadPoolBuildError) -> Error {
 
 /// Distances of all pairs `i < j`, row by row.
 pub fn pairwise(signals: &[&[f32]], options: Options, run: Run) -> Result<Vec<f32>> {
-    check("signals", signals)?;
+    check("signals", signals, &Threads::CALLER)?;
     let n = signals.len();
     let set = Set::new(signals);
     let cells = zeros(n * n.saturating_sub(1) / 2);
@@ -98,8 +99,8 @@ pub fn pairwise(signals: &[&[f32]], options: Options, run: Run) -> Result<Vec<f3
 
 /// Distances of every signal of `a` from every one of `b`, `[a][b]`.
 pub fn cross(a: &[&[f32]], b: &[&[f32]], options: Options, run: Run) -> Result<Vec<f32>> {
-    check("a", a)?;
-    check("b", b)?;
+    check("a", a, &Threads::CALLER)?;
+    check("b", b, &Threads::CALLER)?;
     let (queries, candidates) = (Set::new(a), Set::new(b));
     let cells = zeros(a.len() * b.len());
     let setup = Setup { isa: run.isa, options };
@@ -111,17 +112,26 @@ pub fn cross(a: &[&[f32]], b: &[&[f32]], options: Options, run: Run) -> Result<V
     Ok(floats(cells))
 }
 
+/// Signals that one thread checks in one go.
+const CHECKED_TOGETHER: usize = 4096;
+
 /// Refuse signals without samples or with samples that are no numbers; names the first.
-fn check(name: &'static str, signals: &[&[f32]]) -> Result<()> {
-    for (i, signal) in signals.iter().enumerate() {
-        let problem = match signal.iter().position(|sample| !sample.is_finite()) {
-            Some(k) => format!("[{i}] has {} at sample {k}; every sample must be finite", signal[k]),
-            None if signal.is_empty() => format!("[{i}] is empty; every signal needs at least one sample"),
-            None => continue,
-        };
-        return Err(Error::Argument { name, problem });
-    }
-    Ok(())
+fn check(name: &'static str, signals: &[&[f32]], threads: &Threads) -> Result<()> {
+    let is_bad = |signal: &[f32]| {
+        // No early end, so that it is done in vectors.
+        signal.is_empty() || !signal.iter().fold(true, |finite, sample| finite & sample.is_finite())
+    };
+    let parts: Vec<&[&[f32]]> = signals.chunks(CHECKED_TOGETHER).collect();
+    let bad = threads.map(parts.len(), |part| parts[part].iter().position(|signal| is_bad(signal)));
+    let Some((part, Some(place))) = bad.into_iter().enumerate().find(|(_, place)| place.is_some()) else {
+        return Ok(());
+    };
+    let i = part * CHECKED_TOGETHER + place;
+    let problem = match signals[i].iter().position(|sample| !sample.is_finite()) {
+        Some(k) => format!("[{i}] has {} at sample {k}; every sample must be finite", signals[i][k]),
+        None => format!("[{i}] is empty; every signal needs at least one sample"),
+    };
+    Err(Error::Argument { name, problem })
 }
 
 /// Results that several threads fill, each its own cells, in any order.

@@ -1,5 +1,6 @@
 //! Windows of many positions as intervals of one signal: checked once, handed out by position.
 
+use crate::parallel::Threads;
 use crate::{Error, Result};
 
 /// Windows of many positions as intervals of one signal.
@@ -24,7 +25,7 @@ pub(super) struct Position<'a, L> {
 
 impl<'a> Positions<'a> {
     /// Check every window and return them as slices.
-    pub(super) fn windows(&self) -> Result<Vec<&'a [f32]>> {
+    pub(super) fn windows(&self, threads: &Threads) -> Result<Vec<&'a [f32]>> {
         let slices = self.start.iter().zip(self.end).enumerate().map(|(i, (&start, &end))| {
             let inside = 0 <= start && start <= end && end <= self.signal.len() as i64;
             if inside {
@@ -35,7 +36,7 @@ impl<'a> Positions<'a> {
             Err(Error::Argument { name: "window", problem })
         });
         let windows: Vec<_> = slices.collect::<Result<_>>()?;
-        super::check("window", &windows)?;
+        super::check("window", &windows, threads)?;
         Ok(windows)
     }
 

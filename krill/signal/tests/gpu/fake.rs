@@ -1,6 +1,6 @@
 //! A device made of host memory and the kernels compiled for the host.
 
-use krill_signal::dtw::gpu::{Batch, Device, Kernel, Launch, Memory, Slot};
+use krill_signal::dtw::gpu::{Batch, Device, Kernel, Launch, Memory, Pool, Slot};
 use krill_signal::{Error, Result};
 use std::ffi::CString;
 use std::sync::Mutex;
@@ -26,12 +26,13 @@ pub(crate) struct Fake {
     /// Allocations that are refused, whatever their size.
     pub(crate) n_refused: AtomicUsize,
     pub(crate) record: &'static Record,
+    pool: Pool<FakeSlot>,
 }
 
 impl Fake {
     pub(crate) fn new(total: usize) -> Self {
         let record: &'static Record = Box::leak(Box::default());
-        Self { total, n_refused: AtomicUsize::new(0), record }
+        Self { total, n_refused: AtomicUsize::new(0), record, pool: Pool::default() }
     }
 
     pub(crate) fn launched(&self, kernel: Kernel) -> bool {
@@ -58,17 +59,21 @@ impl Device for Fake {
     fn slot(&self, bytes: usize) -> Result<FakeSlot> {
         let refuses =
             self.n_refused.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
-        let in_use = self.record.in_use.load(Ordering::SeqCst) + bytes;
+        let in_use = self.record.in_use.fetch_add(bytes, Ordering::SeqCst) + bytes;
         if refuses || in_use > self.total {
+            self.record.in_use.fetch_sub(bytes, Ordering::SeqCst);
             let problem = format!("cannot allocate {bytes} bytes");
             return Err(Error::DeviceMemory { device: self.name().to_owned(), problem });
         }
         self.record.n_allocations.fetch_add(1, Ordering::SeqCst);
-        self.record.in_use.store(in_use, Ordering::SeqCst);
         self.record.most_in_use.fetch_max(in_use, Ordering::SeqCst);
         // What was there before: signalling patterns, so that reading what nobody wrote shows.
         let lines = vec![Line([0xff; 256]); bytes.div_ceil(256)];
         Ok(FakeSlot { lines, bytes, staging: Vec::new(), results: Vec::new(), record: self.record })
+    }
+
+    fn pool(&self) -> &Pool<FakeSlot> {
+        &self.pool
     }
 }
 

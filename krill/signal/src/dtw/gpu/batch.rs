@@ -8,7 +8,7 @@ pub(super) const LANES: usize = 32;
 pub(super) const COLUMNS: usize = 2;
 /// Infinities in front of every window's samples.
 pub(super) const PADDING: usize = 8;
-/// Rows in registers at most; with any cost or ends, and in float64, 8.
+/// Rows in registers at most; with any cost or ends 8.
 pub(super) const TALLEST: usize = 56;
 /// Every array begins at a multiple of this many bytes.
 const ALIGNMENT: usize = 256;
@@ -19,6 +19,7 @@ pub(super) const LANES_ARE_QUERIES: u32 = 2;
 /// Structures that are sent as they are: no padding bytes, any bits are valid.
 pub(super) trait Plain: Copy {}
 impl Plain for f32 {}
+impl Plain for u32 {}
 impl Plain for u64 {}
 impl Plain for Window {}
 impl Plain for Group {}
@@ -76,6 +77,7 @@ pub struct Batch {
     pub(super) tasks: u64,
     pub(super) wide_tasks: u64,
     pub(super) positions: u64,
+    pub(super) next: u64,
     pub(super) labels: u64,
     pub(super) columns: u64,
     pub(super) distances: u64,
@@ -93,7 +95,7 @@ pub struct Batch {
     pub(super) normalised: u32,
     pub(super) open_start: u32,
     pub(super) open_end: u32,
-    pub(super) unused: u32,
+    pub(super) most_queries: u32,
 }
 
 /// How many of everything a batch holds; those of several matrices add up.
@@ -113,6 +115,8 @@ pub(super) struct Size {
     /// Columns of the widest group that needs the row above kept; the largest counts.
     pub(super) top_width: usize,
     pub(super) wide_top_width: usize,
+    /// Of a matrix; the largest counts.
+    pub(super) most_queries: usize,
     /// Cells that the kernels compute.
     pub(super) cells: u64,
 }
@@ -132,6 +136,7 @@ impl Size {
             results: self.results + other.results,
             top_width: self.top_width.max(other.top_width),
             wide_top_width: self.wide_top_width.max(other.wide_top_width),
+            most_queries: self.most_queries.max(other.most_queries),
             cells: self.cells + other.cells,
         }
     }
@@ -139,6 +144,8 @@ impl Size {
 
 /// Warps of a multiprocessor at a time: what the registers of `dtw_pairs` allow.
 const WARPS: usize = 12;
+/// Blocks of `dtw_pairs_wide`.
+const WIDE_BLOCKS: usize = 4;
 /// Rows kept for long windows may take this much, unless one warp alone needs more.
 const MOST_WIDE_TOP_BYTES: usize = 256 << 20;
 
@@ -156,12 +163,13 @@ pub(super) struct Layout {
 impl Layout {
     pub(super) fn new(size: &Size, n_numbers: usize, options: Options, multiprocessors: u32) -> Self {
         let most = multiprocessors as usize * WARPS;
-        let row = |width: usize, bytes: usize| (width * LANES * bytes).max(1);
-        let wide_row = row(size.wide_top_width, size_of::<f64>());
+        let row = size.top_width * LANES * size_of::<f32>();
+        let wide_row = (size.wide_top_width * size_of::<f64>()).max(1);
         let pair_blocks = size.tasks.min(most);
-        let wide_blocks = size.wide_tasks.min(most).min((MOST_WIDE_TOP_BYTES / wide_row).max(1));
+        let most_wide = (MOST_WIDE_TOP_BYTES / wide_row).clamp(1, multiprocessors as usize * WIDE_BLOCKS);
+        let wide_blocks = (size.wide_tasks * LANES).min(most_wide);
         // The two kernels run one after the other: one memory serves both.
-        let top = (pair_blocks * row(size.top_width, size_of::<f32>())).max(wide_blocks * wide_row);
+        let top = (pair_blocks * row).max(wide_blocks * wide_row);
         let mut end = 0;
         let mut place = |bytes: usize| {
             let start = end;
@@ -174,12 +182,14 @@ impl Layout {
         let tasks = place(size.tasks * size_of::<Task>());
         let wide_tasks = place(size.wide_tasks * size_of::<Task>());
         let positions = place(size.positions * size_of::<Position>());
+        let next = place(2 * size_of::<u32>());
         let labels = place(size.windows * size_of::<u64>());
         let columns = place(size.columns * size_of::<f32>());
         let distances = place(size.distances * size_of::<f32>());
         let axis = place(size.axis * size_of::<f64>());
         let top = place(top);
         let results = place(size.results * size_of::<f32>());
+        place(ALIGNMENT); // kernels ask a step ahead for what they do not use behind the last
         let batch = Batch {
             signal,
             windows,
@@ -187,6 +197,7 @@ impl Layout {
             tasks,
             wide_tasks,
             positions,
+            next,
             labels,
             columns,
             distances,
@@ -204,7 +215,7 @@ impl Layout {
             normalised: options.normalised.into(),
             open_start: options.open_start.into(),
             open_end: options.open_end.into(),
-            unused: 0,
+            most_queries: size.most_queries as u32,
         };
         Self {
             batch,

@@ -1,6 +1,7 @@
 //! What a batch needs of a device, so that tests can stand in for one.
 
 use super::batch::Batch;
+use super::pool::Pool;
 use crate::Result;
 
 /// Bytes of a device's memory.
@@ -69,7 +70,7 @@ pub struct Launch {
     pub threads: u32,
 }
 
-/// Where batches are computed. One thread at a time uses a device.
+/// Where batches are computed; several calls at once may.
 pub trait Device: Sync {
     /// Memory on it for a batch.
     type Slot: Slot;
@@ -85,6 +86,9 @@ pub trait Device: Sync {
 
     /// Allocate; [`crate::Error::DeviceMemory`] if there is no room.
     fn slot(&self, bytes: usize) -> Result<Self::Slot>;
+
+    /// What is allocated.
+    fn pool(&self) -> &Pool<Self::Slot>;
 }
 
 /// Memory for one batch, on the device and beside it, and an order of work of its own.

@@ -8,8 +8,10 @@ use super::super::{LONG_SAMPLES, Options};
 use super::batch::{COLUMNS, LANES, LANES_ARE_QUERIES, LANES_ARE_REFERENCES, PADDING, Size, TALLEST};
 use std::ops::Range;
 
-/// Queries of one warp's piece of work.
-const QUERIES_PER_TASK: usize = 16;
+/// Cells of one warp's piece of work, about: half a millisecond, so that no warp works on
+/// alone for long at the end of a batch.
+pub(super) const CELLS_PER_TASK: u64 = 1 << 21;
+const MOST_QUERIES_PER_TASK: usize = 32;
 
 /// What is made of a matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,12 +123,13 @@ fn size_of_matrix(
     finish: Finish,
 ) -> Size {
     let is_plain = options == (Options { normalised: options.normalised, ..Options::default() });
-    let top_width = |is_wide: bool| {
-        let most_rows = if is_plain && !is_wide { TALLEST } else { 8 };
-        let tall = |task: &&WarpTask| windows[task.queries.clone()].iter().any(|w| w.len() > most_rows);
-        let own = tasks.iter().filter(|task| task.is_wide == is_wide).filter(tall);
-        own.map(|task| groups[task.group].width).max().unwrap_or(0)
-    };
+    let most_rows = if is_plain { TALLEST } else { 8 };
+    let longest =
+        |queries: &Range<usize>| windows[queries.clone()].iter().map(|w| w.len()).max().unwrap_or(0);
+    let narrow = tasks.iter().filter(|task| !task.is_wide && longest(&task.queries) > most_rows);
+    // Of a wide pair either window may be the columns.
+    let wide = tasks.iter().filter(|task| task.is_wide);
+    let wide_width = wide.map(|task| groups[task.group].width.max(longest(&task.queries)));
     let is_coordinate = finish == Finish::Coordinate;
     Size {
         samples: windows.iter().map(|window| window.len() + PADDING).sum(),
@@ -140,8 +143,9 @@ fn size_of_matrix(
         // The matrix, three vectors, four numbers; see coordinate.h.
         axis: if is_coordinate { n_both * n_both + 3 * n_both + 4 } else { 0 },
         results: n_queries * finish.n_numbers(),
-        top_width: top_width(false),
-        wide_top_width: top_width(true),
+        top_width: narrow.map(|task| groups[task.group].width).max().unwrap_or(0),
+        wide_top_width: wide_width.max().unwrap_or(0),
+        most_queries: n_queries,
         cells: tasks.iter().map(|task| task.cells).sum(),
     }
 }
@@ -216,11 +220,16 @@ impl Plan<'_> {
         let is_long = self.groups[group].width > LONG_SAMPLES.next_multiple_of(COLUMNS);
         let cut = first_long.clamp(queries.start, queries.end);
         for (half, is_wide) in [(queries.start..cut, is_long), (cut..queries.end, true)] {
-            let end = half.end;
-            for start in half.step_by(QUERIES_PER_TASK) {
-                let queries = start..(start + QUERIES_PER_TASK).min(end);
-                let cells = self.cells(group, &queries);
-                self.tasks.push(WarpTask { group, queries, lanes_are, is_wide, cells });
+            let (mut queries, mut cells) = (half.start..half.start, 0);
+            for query in half.clone() {
+                queries.end = query + 1;
+                cells += self.cells(group, &(query..query + 1));
+                let is_full = is_wide || cells >= CELLS_PER_TASK || queries.len() == MOST_QUERIES_PER_TASK;
+                if is_full || queries.end == half.end {
+                    let own = std::mem::replace(&mut queries, query + 1..query + 1);
+                    self.tasks.push(WarpTask { group, queries: own, lanes_are, is_wide, cells });
+                    cells = 0;
+                }
             }
         }
     }

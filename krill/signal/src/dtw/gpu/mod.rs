@@ -1,22 +1,25 @@
 //! Dynamic time warping on GPUs: the same calls and bits as on the processor.
 //!
 //! `matrix` decides which pairs share a warp, `pack` lays them out as the kernels in `kernels/` want
-//! them (`batch`), `serve` shares them out among devices as their memory allows. A `device` is a
-//! trait: [`crate::cuda`] opens real ones, tests stand in for one.
+//! them (`batch`), `serve` shares them out among devices as their memory allows, which `pool` keeps.
+//! A `device` is a trait: [`crate::cuda`] opens real ones, tests stand in for one.
 
 mod batch;
 mod device;
 mod matrix;
 mod pack;
+mod pool;
 mod serve;
 
 pub use batch::{Batch, layout};
 pub use device::{Device, Kernel, Launch, Memory, Slot};
+pub use pool::Pool;
 pub use serve::Share;
 
 use super::blocks::canonical_order;
 use super::windows::Positions;
 use super::{Options, Role, SUMMARY_HEAD, check, coordinate};
+use crate::parallel::Threads;
 use crate::{Error, Result};
 use matrix::{Finish, Matrix, Parts};
 use pack::Wanted;
@@ -26,18 +29,19 @@ use std::sync::Mutex;
 const BLOCK: usize = 1024;
 
 /// Devices and how much of them may be used.
-#[derive(Debug)]
 pub struct Gpus<'a, D> {
     /// At least one.
     pub devices: &'a [D],
     /// Of each.
     pub share: Share,
+    /// They check, plan and pack.
+    pub threads: Threads,
 }
 
 impl<D: Device> Gpus<'_, D> {
     /// Same as [`super::pairwise`]; ends must be closed.
     pub fn pairwise(&self, signals: &[&[f32]], options: Options) -> Result<Vec<f32>> {
-        check("signals", signals)?;
+        check("signals", signals, &self.threads)?;
         refuse_open_ends(options)?;
         let order = canonical_order(signals);
         let blocks: Vec<&[usize]> = order.chunks(BLOCK).collect();
@@ -61,8 +65,8 @@ impl<D: Device> Gpus<'_, D> {
 
     /// Same as [`super::cross`].
     pub fn cross(&self, a: &[&[f32]], b: &[&[f32]], options: Options) -> Result<Vec<f32>> {
-        check("a", a)?;
-        check("b", b)?;
+        check("a", a, &self.threads)?;
+        check("b", b, &self.threads)?;
         let n_queries = a.len();
         let (rows, columns) = (canonical_order(a), canonical_order(b));
         let columns: Vec<usize> = columns.into_iter().map(|j| n_queries + j).collect();
@@ -82,7 +86,7 @@ impl<D: Device> Gpus<'_, D> {
 
     /// Same as [`super::coordinates`].
     pub fn coordinates(&self, positions: Positions<'_>, is_landmark: &[bool]) -> Result<Vec<f32>> {
-        let windows = positions.windows()?;
+        let windows = positions.windows(&self.threads)?;
         let make = |own: std::ops::Range<usize>| {
             let order = canonical_order(&windows[own.clone()]).into_iter().map(|i| own.start + i);
             let (both, queries) = order.partition(|&i| is_landmark[i]);
@@ -108,7 +112,7 @@ impl<D: Device> Gpus<'_, D> {
         options: Options,
     ) -> Result<Vec<f32>> {
         refuse_open_ends(options)?;
-        let windows = positions.windows()?;
+        let windows = positions.windows(&self.threads)?;
         let make = |own: std::ops::Range<usize>| {
             let mut parts = Parts::default();
             for i in canonical_order(&windows[own.clone()]).into_iter().map(|i| own.start + i) {
@@ -138,7 +142,7 @@ impl<D: Device> Gpus<'_, D> {
         let wanted = Wanted { options, finish: Finish::Distances };
         let results = Mutex::new(vec![0.0; n_results]);
         let matrix = |k: usize| Matrix::new(&make(k), &window, |_| 0, (options, wanted.finish));
-        serve::serve(self.devices, self.share, wanted, (n_blocks, matrix), &|matrix, distances| {
+        serve::serve(self, wanted, (n_blocks, matrix), &|matrix, distances| {
             let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             for (reference, row) in matrix.references().zip(distances.chunks(matrix.n_queries)) {
                 for (&query, &distance) in matrix.ids.iter().zip(row) {
@@ -167,7 +171,7 @@ impl<D: Device> Gpus<'_, D> {
             let own = offsets[k] as usize..offsets[k + 1] as usize;
             Matrix::new(&make(own), |i| windows[i], &label, (wanted.options, wanted.finish))
         };
-        serve::serve(self.devices, self.share, wanted, (n_positions, matrix), &|matrix, numbers| {
+        serve::serve(self, wanted, (n_positions, matrix), &|matrix, numbers| {
             let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             for (&id, own) in matrix.ids.iter().zip(numbers.chunks(n_numbers)) {
                 results[id * n_numbers..(id + 1) * n_numbers].copy_from_slice(own);

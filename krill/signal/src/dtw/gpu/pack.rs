@@ -3,7 +3,13 @@
 use super::super::{Cost, Options};
 use super::batch::{Group, LANES, Layout, PADDING, Plain, Position, Size, Task, Window};
 use super::device::{Kernel, Launch};
-use super::matrix::{Finish, Matrix};
+use super::matrix::{CELLS_PER_TASK, Finish, Matrix, WarpTask};
+use crate::parallel::Threads;
+
+/// Of a block, which has the axis of one position.
+const AXIS_THREADS: u32 = 128;
+/// Of a block, which has one pair; see `kernels/wide.h`.
+const WIDE_THREADS: u32 = 128;
 
 /// What all batches of a call have in common.
 #[derive(Debug, Clone, Copy)]
@@ -27,26 +33,36 @@ impl<'a> Packed<'a> {
     }
 
     /// Write everything that is sent.
-    pub(super) fn write(&self, bytes: &mut [u8]) {
+    pub(super) fn write(&self, bytes: &mut [u8], threads: &Threads) {
         let batch = self.layout.batch;
-        let mut signal = Writer::new(bytes, batch.signal);
-        for window in self.windows() {
-            signal.extend(std::iter::repeat_n(f32::INFINITY, PADDING));
-            signal.extend_from_slice(window);
+        let mut rest = &mut bytes[batch.signal as usize..];
+        let mut parts = Vec::with_capacity(self.matrices.len());
+        for matrix in &self.matrices {
+            let (own, others) = rest.split_at_mut(matrix.size.samples * size_of::<f32>());
+            parts.push((matrix, own));
+            rest = others;
         }
+        threads.for_each(parts, |(matrix, own)| {
+            let mut signal = Writer::new(own, 0);
+            for window in &matrix.windows {
+                signal.extend_from_slice(&[f32::INFINITY; PADDING]);
+                signal.extend_from_slice(window);
+            }
+        });
         let mut start = 0;
         Writer::new(bytes, batch.windows).extend(self.windows().map(|window| {
             let first = start + PADDING;
             start = first + window.len();
             Window { start: first as u32, length: window.len() as u32 }
         }));
+        Writer::new(bytes, batch.next).extend_from_slice(&[0_u32; 2]);
         let labels = self.matrices.iter().flat_map(|matrix| matrix.labels.iter().copied());
         Writer::new(bytes, batch.labels).extend(labels);
         let (groups, positions) = self.groups_and_positions();
         Writer::new(bytes, batch.groups).extend(groups.into_iter());
         Writer::new(bytes, batch.positions).extend(positions.into_iter());
-        Writer::new(bytes, batch.tasks).extend(self.tasks(false).into_iter());
-        Writer::new(bytes, batch.wide_tasks).extend(self.tasks(true).into_iter());
+        Writer::new(bytes, batch.tasks).extend(self.tasks(false));
+        Writer::new(bytes, batch.wide_tasks).extend(self.tasks(true));
     }
 
     fn windows(&self) -> impl Iterator<Item = &'a [f32]> + '_ {
@@ -84,26 +100,28 @@ impl<'a> Packed<'a> {
         (groups, positions)
     }
 
-    /// Costliest first, so that the last to end are short.
-    fn tasks(&self, is_wide: bool) -> Vec<Task> {
-        let mut tasks = Vec::new();
-        let mut before = Size::default();
-        for (position, matrix) in self.matrices.iter().enumerate() {
-            for task in matrix.tasks.iter().filter(|task| task.is_wide == is_wide) {
-                let packed = Task {
+    /// Those of more than the usual cells first, so that the last to end are short.
+    fn tasks(&self, is_wide: bool) -> impl Iterator<Item = Task> + '_ {
+        [true, false].into_iter().flat_map(move |are_costly| {
+            let wanted = move |task: &&WarpTask| {
+                task.is_wide == is_wide && are_costly == (task.cells >= 2 * CELLS_PER_TASK)
+            };
+            let starts = self.matrices.iter().scan(Size::default(), |end, matrix| {
+                let start = *end;
+                *end = end.plus(matrix.size);
+                Some((start, matrix))
+            });
+            starts.enumerate().flat_map(move |(position, (before, matrix))| {
+                matrix.tasks.iter().filter(wanted).map(move |task| Task {
                     position: position as u32,
                     group: (before.groups + task.group) as u32,
                     first_query: (before.windows + task.queries.start) as u32,
                     n_queries: task.queries.len() as u32,
                     lanes_are: task.lanes_are,
                     unused: 0,
-                };
-                tasks.push((task.cells, packed));
-            }
-            before = before.plus(matrix.size);
-        }
-        tasks.sort_by_key(|&(cells, _)| std::cmp::Reverse(cells));
-        tasks.into_iter().map(|(_, task)| task).collect()
+                })
+            })
+        })
     }
 
     /// What is launched, in order; a kernel without work is left out.
@@ -120,17 +138,17 @@ impl<'a> Packed<'a> {
                 threads: lanes,
             },
             Launch { kernel: pairs, blocks: self.layout.pair_blocks, threads: lanes },
-            Launch { kernel: Kernel::PairsWide, blocks: self.layout.wide_blocks, threads: lanes },
+            Launch { kernel: Kernel::PairsWide, blocks: self.layout.wide_blocks, threads: WIDE_THREADS },
         ];
         let kernels: &[Kernel] = match self.wanted.finish {
             Finish::Distances => &[],
             Finish::Coordinate => &[Kernel::Axis, Kernel::Place],
             Finish::Summary(_) => &[Kernel::Summary],
         };
-        launches.extend(kernels.iter().map(|&kernel| Launch {
-            kernel,
-            blocks: batch.n_positions,
-            threads: 128,
+        let parts = batch.n_positions * batch.most_queries.div_ceil(lanes);
+        launches.extend(kernels.iter().map(|&kernel| match kernel {
+            Kernel::Axis => Launch { kernel, blocks: batch.n_positions, threads: AXIS_THREADS },
+            _ => Launch { kernel, blocks: parts, threads: lanes },
         }));
         launches.retain(|launch| launch.blocks > 0);
         launches

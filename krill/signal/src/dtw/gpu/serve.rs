@@ -1,11 +1,16 @@
 //! Devices taking matrices from one queue, each as much as its memory holds, two batches at a time:
-//! while one is computed, the next is packed and sent and the last one's results are read.
+//! while one is computed, the next is packed and sent and the last one's results are read. Calls of
+//! several threads may use a device at once; its pool of memory lets none wait for another in a ring.
 
+use super::Gpus;
 use super::batch::{Layout, Size};
 use super::device::{Device, Slot};
 use super::matrix::Matrix;
 use super::pack::{Packed, Wanted};
+use super::pool::{Held, Need};
+use crate::parallel::Threads;
 use crate::{Error, Result};
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,6 +24,9 @@ const MOST_CELLS: u64 = 50_000_000_000;
 /// overlap and no device waits for another's last batch; unless it would be fewer matrices than these.
 const BATCHES_PER_DEVICE: usize = 4;
 const FEW_MATRICES: usize = 16;
+/// The first batch has so many matrices, each further one up to twice those before: the device begins
+/// early, and is never done long before the next batch is packed.
+const FIRST_MATRICES: usize = 4;
 /// Windows are numbered, and samples counted, in 32 bits.
 const MOST_SAMPLES: usize = u32::MAX as usize;
 
@@ -54,31 +62,38 @@ struct Queue<M> {
     is_closed: AtomicBool,
 }
 
-impl<'a, M: Fn(usize) -> Matrix<'a> + Sync> Queue<M> {
-    /// The next matrix, unless all are taken or a device has failed.
-    fn take(&self) -> Option<Matrix<'a>> {
-        let index = {
-            let mut next = self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let index = *next;
-            *next += 1;
-            index
-        };
-        (index < self.n_matrices && !self.is_closed.load(Ordering::Relaxed)).then(|| (self.make)(index))
+impl<M> Queue<M> {
+    /// Numbers of the next matrices; none if all are taken or a device has failed.
+    fn take(&self, most: usize) -> Range<usize> {
+        let mut next = self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let most = if self.is_closed.load(Ordering::Relaxed) { 0 } else { most };
+        let own = *next..(*next + most).min(self.n_matrices);
+        *next = own.end;
+        own
     }
 }
 
 /// Compute all matrices on these devices; `deliver` gets each with its results, in any order.
 pub(super) fn serve<'a, D: Device>(
-    devices: &[D],
-    share: Share,
+    gpus: &Gpus<'_, D>,
     wanted: Wanted,
     (n_matrices, make): (usize, impl Fn(usize) -> Matrix<'a> + Sync),
     deliver: &(impl Fn(&Matrix<'_>, &[f32]) + Sync),
 ) -> Result<()> {
+    let &Gpus { devices, share, ref threads } = gpus;
     let queue = Queue { make, next: Mutex::new(0), n_matrices, is_closed: AtomicBool::new(false) };
     let most_matrices = n_matrices.div_ceil(BATCHES_PER_DEVICE * devices.len().max(1)).max(FEW_MATRICES);
     let one = |device: &D| {
-        let worker = Worker { device, queue: &queue, wanted, most_matrices, budget: 0, waiting: Vec::new() };
+        let worker = Worker {
+            device,
+            queue: &queue,
+            threads,
+            wanted,
+            next_matrices: FIRST_MATRICES.min(most_matrices),
+            most_matrices,
+            budget: 0,
+            waiting: Vec::new(),
+        };
         let done = worker.run(share, deliver);
         if done.is_err() {
             queue.is_closed.store(true, Ordering::Relaxed);
@@ -102,26 +117,28 @@ pub(super) fn serve<'a, D: Device>(
 struct Worker<'q, 'a, D: Device, M> {
     device: &'q D,
     queue: &'q Queue<M>,
+    threads: &'q Threads,
     wanted: Wanted,
-    /// Of a batch.
+    /// Of the next batch, at most.
+    next_matrices: usize,
+    /// Of any batch.
     most_matrices: usize,
-    /// Bytes of both batches in hand together.
+    /// Bytes of this process on the device.
     budget: usize,
     /// Taken from the queue and not computed yet; the last is next.
     waiting: Vec<Matrix<'a>>,
 }
 
 /// A batch in the works.
-struct InFlight<'a, S> {
-    slot: S,
+struct InFlight<'p, 'a, S: Slot> {
+    slot: Held<'p, S>,
     packed: Packed<'a>,
 }
 
-impl<'a, D: Device, M: Fn(usize) -> Matrix<'a> + Sync> Worker<'_, 'a, D, M> {
+impl<'q, 'a, D: Device, M: Fn(usize) -> Matrix<'a> + Sync> Worker<'q, 'a, D, M> {
     fn run(mut self, share: Share, deliver: &(impl Fn(&Matrix<'_>, &[f32]) + Sync)) -> Result<()> {
-        self.budget = share.budget(self.device.memory()?.free);
-        let mut idle: Option<D::Slot> = None;
-        let mut flying: Option<InFlight<'a, D::Slot>> = None;
+        self.budget = share.budget(self.device.memory()?.free + self.device.pool().allocated());
+        let mut flying: Option<InFlight<'q, 'a, D::Slot>> = None;
         let mut was_halved = false;
         while let Some(packed) = self.next_batch() {
             let n_bytes = packed.layout.n_bytes;
@@ -130,15 +147,12 @@ impl<'a, D: Device, M: Fn(usize) -> Matrix<'a> + Sync> Worker<'_, 'a, D, M> {
                     format!("one position needs {n_bytes} bytes of its memory; {} may be used", self.budget);
                 return Err(Error::DeviceMemory { device: self.device.name().to_owned(), problem });
             }
-            if n_bytes > self.budget / IN_HAND {
-                // One matrix that is larger than its half: it may have all, alone.
-                idle = None;
-                land(flying.take(), deliver)?;
-            }
-            match self.slot(idle.take(), n_bytes) {
+            // Should others have the rest, or this batch need it all: wait with nothing in hand.
+            match self.slot(n_bytes, || land(flying.take(), deliver)) {
                 Ok(slot) => {
                     let taken_off = self.start(slot, packed)?;
-                    idle = land(flying.replace(taken_off), deliver)?;
+                    land(flying.replace(taken_off), deliver)?;
+                    self.next_matrices = (2 * self.next_matrices).min(self.most_matrices);
                 }
                 Err(Error::DeviceMemory { .. }) if !was_halved => {
                     was_halved = true;
@@ -149,17 +163,16 @@ impl<'a, D: Device, M: Fn(usize) -> Matrix<'a> + Sync> Worker<'_, 'a, D, M> {
                 Err(error) => return Err(error),
             }
         }
-        land(flying, deliver)?;
-        Ok(())
+        land(flying, deliver)
     }
 
     /// As many matrices as half of the budget holds, at least one.
     fn next_batch(&mut self) -> Option<Packed<'a>> {
         let mut matrices: Vec<Matrix<'a>> = Vec::new();
         let mut size = Size::default();
-        while let Some(matrix) = self.waiting.pop().or_else(|| self.queue.take()) {
+        while let Some(matrix) = self.next_matrix() {
             let larger = size.plus(matrix.size);
-            if !matrices.is_empty() && (matrices.len() >= self.most_matrices || !self.fits(&larger)) {
+            if !matrices.is_empty() && (matrices.len() >= self.next_matrices || !self.fits(&larger)) {
                 self.waiting.push(matrix);
                 break;
             }
@@ -169,25 +182,32 @@ impl<'a, D: Device, M: Fn(usize) -> Matrix<'a> + Sync> Worker<'_, 'a, D, M> {
         (!matrices.is_empty()).then(|| Packed::new(matrices, self.wanted, self.device.multiprocessors()))
     }
 
+    fn next_matrix(&mut self) -> Option<Matrix<'a>> {
+        if self.waiting.is_empty() {
+            let own = self.queue.take(self.next_matrices);
+            self.waiting = self.threads.map(own.len(), |k| (self.queue.make)(own.start + k));
+            self.waiting.reverse();
+        }
+        self.waiting.pop()
+    }
+
     fn fits(&self, size: &Size) -> bool {
         let Wanted { options, finish } = self.wanted;
         let layout = Layout::new(size, finish.n_numbers(), options, self.device.multiprocessors());
         layout.n_bytes <= self.budget / IN_HAND && size.cells <= MOST_CELLS && size.samples <= MOST_SAMPLES
     }
 
-    /// The idle slot if it is large enough, otherwise a larger one.
-    fn slot(&self, idle: Option<D::Slot>, n_bytes: usize) -> Result<D::Slot> {
-        if let Some(slot) = idle.filter(|slot| slot.bytes() >= n_bytes) {
-            return Ok(slot);
-        }
+    /// Memory of at least this size, if need be once others have given it back.
+    fn slot(&self, n_bytes: usize, lets_go: impl FnOnce() -> Result<()>) -> Result<Held<'q, D::Slot>> {
         // A quarter more, so that the next batches fit too.
         let roomy = (n_bytes + n_bytes / 4).min(self.budget / IN_HAND).max(n_bytes);
-        self.device.slot(roomy)
+        let need = Need { n_bytes, roomy, budget: self.budget };
+        self.device.pool().take(need, |bytes| self.device.slot(bytes), lets_go)
     }
 
-    fn start(&self, mut slot: D::Slot, packed: Packed<'a>) -> Result<InFlight<'a, D::Slot>> {
+    fn start(&self, mut slot: Held<'q, D::Slot>, packed: Packed<'a>) -> Result<InFlight<'q, 'a, D::Slot>> {
         let n_sent = packed.layout.n_sent;
-        packed.write(slot.staging(n_sent)?);
+        packed.write(slot.staging(n_sent)?, self.threads);
         let launches = packed.launches(self.device.multiprocessors());
         slot.start(n_sent, &launches, &packed.layout.batch, packed.results())?;
         Ok(InFlight { slot, packed })
@@ -196,10 +216,12 @@ impl<'a, D: Device, M: Fn(usize) -> Matrix<'a> + Sync> Worker<'_, 'a, D, M> {
 
 /// Wait for a batch, hand out its results, give its slot back.
 fn land<S: Slot>(
-    flying: Option<InFlight<'_, S>>,
+    flying: Option<InFlight<'_, '_, S>>,
     deliver: &(impl Fn(&Matrix<'_>, &[f32]) + Sync),
-) -> Result<Option<S>> {
-    let Some(InFlight { mut slot, packed }) = flying else { return Ok(None) };
-    packed.deliver(slot.finish()?, deliver);
-    Ok(Some(slot))
+) -> Result<()> {
+    if let Some(InFlight { mut slot, packed }) = flying {
+        packed.deliver(slot.finish()?, deliver);
+        slot.keep();
+    }
+    Ok(())
 }
