@@ -5,8 +5,8 @@ from click.testing import CliRunner
 
 import krill
 from baleen.commands.devices import command
-from baleen.config import Config, RunConfig
-from baleen.pipeline import resolve_device
+from baleen.config import RunConfig
+from baleen.pipeline import choose_device
 
 GPUS = [
     (0, "Old", (6, 1), None, "its compute capability is 6.1; 7.0 or later is needed"),
@@ -21,8 +21,8 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(krill.devices.__globals__, "cuda_gpus", lambda: (GPUS, None))
 
 
-def resolved(device: str) -> str:
-    return resolve_device(Config(run=RunConfig(device=device)))
+def chosen(device: str, dtw_s: float = 60.0) -> str:
+    return choose_device(RunConfig(device=device, threads=4), dtw_s)
 
 
 def test_devices_lists_the_processor_and_the_formats() -> None:
@@ -53,17 +53,25 @@ def test_devices_lists_gpus_with_their_memory_and_those_not_used_with_the_reason
     [("auto", "cuda:1"), ("cpu", "cpu"), ("cuda:2,1", "cuda:1,2"), ("cuda:all", "cuda:1,2")],
 )
 def test_run_takes_the_devices_that_were_asked_for(asked: str, expected: str) -> None:
-    assert resolved(asked) == expected
+    assert chosen(asked) == expected
+
+
+@pytest.mark.usefixtures("gpus")
+def test_a_gpu_is_not_opened_for_little_work_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen("cuda:1", dtw_s=0.1) == "cuda:1"
+    assert chosen("auto", dtw_s=2.1) == "cuda:1"  # four cores: half a second each
+    monkeypatch.setitem(krill.devices.__globals__, "cuda_gpus", lambda: pytest.fail("opened"))
+    assert chosen("auto", dtw_s=1.9) == "cpu"
 
 
 @pytest.mark.usefixtures("gpus")
 def test_gpu_that_cannot_be_used_ends_the_run_before_it_begins() -> None:
     with pytest.raises(krill.DeviceError, match=r"device cuda:0: its compute capability is 6\.1"):
-        resolved("cuda:0,1")
+        chosen("cuda:0,1")
 
 
 def test_without_gpus_a_run_takes_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(krill.devices.__globals__, "cuda_gpus", lambda: ([], "libcuda is not there"))
-    assert resolved("auto") == "cpu"
+    assert chosen("auto") == "cpu"
     with pytest.raises(krill.DeviceError, match="device cuda:0: libcuda is not there"):
-        resolved("cuda:0")
+        chosen("cuda:0")

@@ -13,7 +13,7 @@ MOST_LANDMARKS = 128
 
 
 BLOCK_WINDOWS = 10_000
-"""Windows that are computed as one piece of work, whole positions: tens of milliseconds."""
+"""Windows that are computed as one piece of work, whole positions: tens of milliseconds on a core."""
 
 
 def distances(pileup: SignalPileup, *, device: krill.GpuShare | str = "cpu", each: Each = map) -> Distances:
@@ -39,8 +39,8 @@ def distances(pileup: SignalPileup, *, device: krill.GpuShare | str = "cpu", eac
     """
     landmarks = choose_landmarks(pileup)
     n_positions, n_windows = len(pileup.position), max(1, len(pileup.read))
-    step = BLOCK_WINDOWS * n_positions // n_windows if device == "cpu" else n_positions  # a GPU wants it all
-    starts = range(0, n_positions, max(1, step))
+    step = max(1, BLOCK_WINDOWS * n_positions // n_windows)
+    starts = range(0, n_positions, step)
     blocks = [pileup.window_offsets[start : start + step + 1] for start in starts]
 
     def coordinates(block: I64) -> tuple[F32, F32]:

@@ -60,11 +60,7 @@ class Estimate:
 def estimate(plan: Plan, layout: Layout, config: CallingConfig) -> Estimate:
     """Estimate a run from what is done, on how many cores."""
     tables = [sample.eventalign for sample in plan.samples if sample.eventalign is not None]
-    costs = _Costs(
-        samples_per_base=_SAMPLES_PER_BASE.get(plan.chemistry or "", 0.0) * (config.signal and not tables),
-        has_distances="shape" in config.channels,
-        row_s=1 / _TABLE_ROWS_PER_S if tables and config.signal else 0.0,
-    )
+    costs = _costs(plan, config)
     tasks = [task for group in plan.groups for task in group.tasks]
     cpu_s = sum(costs.cpu_seconds(task) for task in tasks)
     longest_s = max((costs.cpu_seconds(task) for task in tasks), default=0.0)
@@ -80,6 +76,21 @@ def estimate(plan: Plan, layout: Layout, config: CallingConfig) -> Estimate:
     )
 
 
+def dtw_seconds(plan: Plan, config: CallingConfig) -> float:
+    """Return at most how long one core of the processor takes for the distances of a run."""
+    costs = _costs(plan, config)
+    return sum(costs.dtw_seconds(task) for group in plan.groups for task in group.tasks)
+
+
+def _costs(plan: Plan, config: CallingConfig) -> "_Costs":
+    tables = [sample.eventalign for sample in plan.samples if sample.eventalign is not None]
+    return _Costs(
+        samples_per_base=_SAMPLES_PER_BASE.get(plan.chemistry or "", 0.0) * (config.signal and not tables),
+        has_distances="shape" in config.channels,
+        row_s=1 / _TABLE_ROWS_PER_S if tables and config.signal else 0.0,
+    )
+
+
 @dataclass(frozen=True)
 class _Costs:
     """What a contig costs with the inputs and channels of a run."""
@@ -91,10 +102,14 @@ class _Costs:
     def cpu_seconds(self, task: ContigTask) -> float:
         positions, depth = task.length_bp, sum(task.n_reads)
         samples = positions * depth * self.samples_per_base
-        pairs = depth * min(depth, _MOST_LANDMARKS) / 2 * self.has_distances
-        cells = positions * pairs * self.samples_per_base**2 * _WINDOWS_CELLS
         rest = positions * depth * (_CALLING_S_PER_READ_POSITION + self.row_s)
-        return samples / _ALIGN_SAMPLES_PER_S + cells / _DTW_CELLS_PER_S + rest
+        return samples / _ALIGN_SAMPLES_PER_S + self.dtw_seconds(task) + rest
+
+    def dtw_seconds(self, task: ContigTask) -> float:
+        depth = sum(task.n_reads)
+        pairs = depth * min(depth, _MOST_LANDMARKS) / 2 * self.has_distances
+        cells = task.length_bp * pairs * self.samples_per_base**2 * _WINDOWS_CELLS
+        return cells / _DTW_CELLS_PER_S
 
     def bytes(self, task: ContigTask) -> float:
         pairs = task.length_bp * sum(task.n_reads)

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +29,6 @@ from baleen.manifest import file_digest
 from baleen.outputs.slices import Arrays, slice_path, write_slice
 from baleen.panel_files import MANIFEST_NAME, PLACED, panel_settings, table_arrays, write_manifest
 from baleen.pileup import join_placed
-from baleen.pipeline import resolve_device
 from baleen.plan import Group, Plan
 from baleen.scoring import PlacedBatch, place
 from baleen.termination import ended_by_signals
@@ -75,7 +74,7 @@ def build_panel(request: PanelRequest) -> list[str]:
     if output.is_dir() and any(output.iterdir()) and not (request.is_forced and is_panel):
         message = f"{output}: is not empty"
         raise OutputError(message, hint="--force replaces a panel" if is_panel else None)
-    config = replace(request.config, run=replace(request.config.run, device=resolve_device(request.config)))
+    config = request.config
     inputs = open_samples(request.samples, request.reference, config, index_bams=request.may_index)
     for line in (*inputs.funnel_lines(), *inputs.warnings):
         LOG.info("%s", line)

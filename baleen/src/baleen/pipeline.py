@@ -20,8 +20,8 @@ from baleen.cluster import open_workers
 from baleen.config import CallingConfig, Config, RunConfig
 from baleen.console import LOG
 from baleen.errors import InputError, UsageError
-from baleen.estimate import estimate
-from baleen.executors import Workers, plan_layout
+from baleen.estimate import dtw_seconds, estimate
+from baleen.executors import Workers, plan_layout, usable_cores
 from baleen.finish import RunSummary, finish, run_groups
 from baleen.inputs import ReadSource, RunInputs, SampleFiles, open_run
 from baleen.manifest import (
@@ -40,6 +40,9 @@ from baleen.termination import ended_by_signals
 from baleen.worker import EVIDENCE, Job, read_hmm
 
 FOLDER_NAME = "per_contig"
+
+GPU_WORTH_S = 0.5
+"""Of time warping that all cores together would need; to open a GPU takes a third of a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +88,8 @@ def run(request: RunRequest) -> RunSummary | None:
     """
     started = time.time()
     with ended_by_signals():
-        request = _aligned(_placed(request))
+        choose_device(request.config.run, 0.0)  # one that is not there is refused at once
+        request = _aligned(request)
     config, inputs = _open(request)
     folder = request.output_dir / FOLDER_NAME
     claim_folder(
@@ -98,6 +102,7 @@ def run(request: RunRequest) -> RunSummary | None:
         is_forced=request.is_forced,
     )
     plan = Plan.of(inputs)
+    config = _placed(config, plan)
     plan.write(folder)
     groups = plan.groups if request.shard is None else shard_groups(plan.groups, *request.shard)
     source = inputs.write(folder)
@@ -168,7 +173,7 @@ def _settled(calling: CallingConfig, inputs: RunInputs) -> CallingConfig:
 
 def dry_run(request: RunRequest) -> list[str]:
     """Check everything that `run` would, write nothing, and return what it would do as text."""
-    request = _placed(request)
+    choose_device(request.config.run, 0.0)
     check_folder(request.output_dir, is_resumed=request.is_resumed, is_forced=request.is_forced)
     needs_signal = request.config.calling.signal
     with aligned_in_passing(request.samples, request.reference, needs_signal=needs_signal) as samples:
@@ -176,6 +181,7 @@ def dry_run(request: RunRequest) -> list[str]:
     plan = Plan.of(inputs)
     groups = plan.groups if request.shard is None else shard_groups(plan.groups, *request.shard)
     plan = replace(plan, groups=tuple(groups))
+    config = _placed(config, plan)
     layout = plan_layout(config.run.layout, config.run.threads, len(groups))
     return [
         f"contigs: {plan.n_contigs} to call in {len(groups)} groups, {len(plan.skipped_contigs)} skipped",
@@ -294,24 +300,27 @@ def read_run(output_dir: Path) -> tuple[Plan, Config]:
     return Plan.read(folder), Config.from_result_settings(read_parameters(folder)["settings"])
 
 
-def resolve_device(config: Config) -> str:
-    """Turn ``auto`` into the device to use; a device that was asked for must be there.
+def choose_device(config: RunConfig, dtw_s: float) -> str:
+    """Return the device of a run whose time warping takes one core ``dtw_s`` seconds.
+
+    ``auto`` is the first GPU, if there is one and this much work is worth opening it.
 
     Raises
     ------
     krill.DeviceError
-        If it cannot be had.
+        If a device was asked for and cannot be had.
     """
-    if config.run.device != "auto":
-        return krill.require_device(config.run.device)
+    if config.device != "auto":
+        return krill.require_device(config.device)
+    if dtw_s < GPU_WORTH_S * (config.threads or usable_cores()):
+        return "cpu"
     gpus = [device.name for device in krill.devices() if device.name.startswith("cuda")]
     return gpus[0] if gpus else "cpu"
 
 
-def _placed(request: RunRequest) -> RunRequest:
-    """Settle the device, before anything is done that takes time."""
-    run_config = replace(request.config.run, device=resolve_device(request.config))
-    return replace(request, config=replace(request.config, run=run_config))
+def _placed(config: Config, plan: Plan) -> Config:
+    device = choose_device(config.run, dtw_seconds(plan, config.calling))
+    return replace(config, run=replace(config.run, device=device))
 
 
 def _device(config: RunConfig, workers: Workers) -> krill.GpuShare | str:

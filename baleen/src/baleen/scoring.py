@@ -46,6 +46,8 @@ def score_group(job: Job, group: Group) -> GroupOutcome:
 
     A contig that fails does not take the others with it: its reason is kept in the slice.
     """
+    if job.device != "cpu":
+        krill.open_early()  # while the first reads are placed
     clock = Clock(crew_of(job.threads))
     jobs = [job, *(job.of_condition(number) for number in range(len(job.conditions)))]
     tables: list[dict[str, Arrays]] = [{} for _ in jobs]

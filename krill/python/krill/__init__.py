@@ -5,7 +5,7 @@ Arrays in, arrays out. Knows reads and signals, nothing of modification calling.
 
 from krill._krill import PanicException, __version__, detached_seconds
 from krill.align import align
-from krill.devices import Device, GpuShare, devices, gpu_problems, require_device
+from krill.devices import Device, GpuShare, devices, gpu_problems, open_early, require_device
 from krill.dtw import (
     DtwOptions,
     DtwSummary,
@@ -50,6 +50,7 @@ __all__ = [
     "dtw_pairwise",
     "dtw_summary",
     "gpu_problems",
+    "open_early",
     "require_device",
     "align",
     "aside",

@@ -1,7 +1,9 @@
 """Where dynamic time warping can run: the processor with its instruction sets, and GPUs."""
 
 import re
+import threading
 from dataclasses import dataclass
+from functools import cache
 
 from krill._krill import cuda_gpus, instruction_sets
 from krill.errors import DeviceError
@@ -78,6 +80,18 @@ def _probe() -> tuple[list[Device], tuple[str, ...]]:
         else:
             problems.append(f"cuda:{ordinal} ({model}): {problem}")
     return usable, tuple(problems)
+
+
+@cache
+def open_early() -> threading.Thread:
+    """Begin to open the GPUs of this machine, once per process, while the caller goes on.
+
+    It takes some .2 s, a good part of a small run; whoever uses a GPU before it is open waits for
+    that and no longer. What cannot be opened is said where it is asked for.
+    """
+    opening = threading.Thread(target=cuda_gpus, name="opening GPUs")
+    opening.start()
+    return opening
 
 
 def gpu_ordinals(name: str) -> tuple[int, ...]:

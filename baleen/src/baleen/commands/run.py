@@ -40,6 +40,11 @@ def command(**given: Any) -> None:
 
     Writes site_results.tsv, read_results.bam and run.json to the output folder.
     """
+    given["device"] = requested_device(given["cuda"], no_cuda=given["no_cuda"])
+    if given["device"] not in {"auto", "cpu"}:
+        import krill
+
+        krill.open_early()  # while the modules load
     from baleen.config import Config
     from baleen.console import start_logging
     from baleen.pipeline import RunRequest, dry_run, run
@@ -50,7 +55,6 @@ def command(**given: Any) -> None:
         raise click.UsageError(message)
     if given["no_subsample"]:
         given["subsample_n"] = 0
-    given["device"] = requested_device(given["cuda"], no_cuda=given["no_cuda"])
     request = RunRequest(
         samples=given_samples(given),
         control_panel=given["control_panel"],
