@@ -9,9 +9,9 @@ from click.testing import CliRunner
 
 from baleen.commands.scaling import command
 from baleen.errors import BaleenError, InputError, OutputError, UsageError
-from baleen.finish import RunSummary
 from baleen.inputs.samples import SampleFiles
 from baleen.outputs.merge import SiteCounts
+from baleen.results import RunSummary
 from baleen.scaling.crowd import LOOP, Crowd, Part
 from baleen.scaling.made_inputs import make_pair, make_short_reads
 from baleen.scaling.result import Cell, LockCost, Point, Result, Series, Trial

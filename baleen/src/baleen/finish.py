@@ -18,7 +18,7 @@ import pysam
 from baleen import __version__, calling
 from baleen.calling import Evidence, RunModel, Summary
 from baleen.columns import SAMPLE_COLUMNS
-from baleen.config import CallingConfig
+from baleen.config import CallingConfig, Config
 from baleen.console import LOG, Progress
 from baleen.crew import Clock, Seconds, crew_of
 from baleen.executors import Lost, Workers
@@ -31,6 +31,19 @@ from baleen.outputs.mod_table import merge_mods, write_mod_reads, write_named_ev
 from baleen.outputs.slices import Slice, slice_path
 from baleen.pileup import total_status
 from baleen.plan import Group, Plan, largest_first
+from baleen.results import (
+    CONDITIONS_NAME,
+    CONTRASTS_NAME,
+    FILE_NAMES,
+    MOD_READS_NAME,
+    MODS_NAME,
+    NAMED_NAME,
+    READS_NAME,
+    SAMPLES_NAME,
+    SITES_NAME,
+    RunSummary,
+    result_digests,
+)
 from baleen.worker import (
     CALLS,
     CONTRASTS,
@@ -44,47 +57,6 @@ from baleen.worker import (
     call_group,
     read_evidence,
 )
-
-SITES_NAME, READS_NAME = "site_results.tsv", "read_results.bam"
-SAMPLES_NAME, CONTRASTS_NAME, CONDITIONS_NAME = "sample_sites.tsv", "contrasts.tsv", "conditions"
-MODS_NAME, MOD_READS_NAME, NAMED_NAME = "basecaller_mods.tsv", "basecaller_reads.tsv", "named_events.tsv"
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """What a run made.
-
-    Parameters
-    ----------
-    output_dir
-        Folder of the results.
-    n_contigs
-        Contigs called.
-    sites
-        Rows of the site table, significant ones, events.
-    read_status
-        Reads per status: every read once.
-    failed
-        Contigs that failed, with the reason.
-    """
-
-    output_dir: Path
-    n_contigs: int
-    sites: SiteCounts
-    read_status: dict[str, int] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-
-    def lines(self) -> list[str]:
-        """Return what to tell the user."""
-        return [
-            f"{self.n_contigs} contigs, {self.sites.n_sites} positions; "
-            f"{self.sites.n_peaks} events at padj < 0.05 ({self.sites.n_significant} positions)",
-            "reads: " + ", ".join(f"{n} {name}" for name, n in self.read_status.items()),
-            f"sites: {self.output_dir / SITES_NAME}",
-            *([f"reads: {self.output_dir / READS_NAME}"] if (self.output_dir / READS_NAME).exists() else []),
-            f"run:   {self.output_dir / RUN_NAME}",
-        ]
-
 
 Stages = dict[str, Seconds]
 
@@ -174,7 +146,7 @@ def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: fl
     Where there are several native conditions, each is called against the control first, into a
     folder of its own; the results proper are those of all natives together.
     """
-    _clear(output_dir)
+    _clear(output_dir, job.config)
     for number, name in enumerate(job.conditions):
         one = job.of_condition(number)
         one.folder.mkdir(exist_ok=True)
@@ -186,9 +158,14 @@ def finish(output_dir: Path, job: Job, plan: Plan, workers: Workers, started: fl
     return summary
 
 
-def _clear(output_dir: Path) -> None:
-    """Remove what an earlier run in the folder may have written and this one may not."""
-    for name in (SAMPLES_NAME, CONTRASTS_NAME, MODS_NAME, MOD_READS_NAME, NAMED_NAME):
+def _clear(output_dir: Path, config: Config) -> None:
+    """Remove what an earlier run in the folder may have written and this one may not.
+
+    First of all ``run.json``, which says that the run is finished.
+    """
+    (output_dir / RUN_NAME).unlink(missing_ok=True)
+    reads = {READS_NAME, f"{READS_NAME}.bai"} if config.output.read_bam else set()
+    for name in {*FILE_NAMES} - {SITES_NAME} - reads:
         (output_dir / name).unlink(missing_ok=True)
     if (output_dir / CONDITIONS_NAME).is_dir():
         shutil.rmtree(output_dir / CONDITIONS_NAME)
@@ -232,6 +209,7 @@ def _finish_condition(output_dir: Path, job: Job, plan: Plan, workers: Workers, 
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "wall_seconds": round(time.time() - started, 3),
         "model": model.to_json(),
+        "results": result_digests(output_dir),
         "parameters": parameters,
     }
     write_run(output_dir, facts, job.config)

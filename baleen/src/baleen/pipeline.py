@@ -22,7 +22,8 @@ from baleen.console import LOG
 from baleen.errors import InputError, UsageError
 from baleen.estimate import dtw_seconds, estimate
 from baleen.executors import Workers, plan_layout, usable_cores
-from baleen.finish import RunSummary, finish, run_groups
+from baleen.finish import finish, run_groups
+from baleen.finished import NOTHING_TO_DO, finished_run, merged_run, settled
 from baleen.inputs import ReadSource, RunInputs, SampleFiles, open_run
 from baleen.manifest import (
     check_folder,
@@ -34,6 +35,7 @@ from baleen.manifest import (
 from baleen.outputs.slices import Slice, slice_path
 from baleen.panel_files import check_chemistry, panel_samples
 from baleen.plan import PLAN_NAME, Group, Plan, shard_groups
+from baleen.results import RunSummary
 from baleen.scorers import load_scorers
 from baleen.scoring import score_group
 from baleen.termination import ended_by_signals
@@ -81,6 +83,8 @@ class RunRequest:
 def run(request: RunRequest) -> RunSummary | None:
     """Carry out a run from files to results; of a shard only the scoring, and return None.
 
+    One that is to go on and is finished stays as it is.
+
     Raises
     ------
     BaleenError
@@ -90,6 +94,9 @@ def run(request: RunRequest) -> RunSummary | None:
     with ended_by_signals():
         choose_device(request.config.run, 0.0)  # one that is not there is refused at once
         request = _aligned(request)
+    if (done := _finished(request)) is not None:
+        LOG.info("%s", NOTHING_TO_DO.format(request.output_dir))
+        return done
     config, inputs = _open(request)
     folder = request.output_dir / FOLDER_NAME
     claim_folder(
@@ -151,12 +158,9 @@ def _open(request: RunRequest) -> tuple[Config, RunInputs]:
     config = request.config
     load_scorers(config.calling)
     read_hmm(config.calling.hmm_params)  # a wrong file must not come to light after the scoring
-    samples = request.samples
-    if request.control_panel is not None:
-        samples = (*samples, *panel_samples(request.control_panel, request.reference, config))
-    inputs = open_run(samples, request.reference, config, index_bams=request.may_index)
+    inputs = open_run(_all_samples(request), request.reference, config, index_bams=request.may_index)
     check_chemistry(inputs.samples, inputs.chemistry)
-    config = replace(config, calling=_settled(config.calling, inputs))
+    config = replace(config, calling=settled(config.calling, inputs.samples, inputs.chemistry))
     for line in inputs.funnel_lines():
         LOG.info("%s", line)
     for warning in inputs.warnings:
@@ -164,11 +168,24 @@ def _open(request: RunRequest) -> tuple[Config, RunInputs]:
     return config, inputs
 
 
-def _settled(calling: CallingConfig, inputs: RunInputs) -> CallingConfig:
-    """Decide what the inputs decide."""
-    if calling.signal and any(sample.eventalign is not None for sample in inputs.samples):
-        calling = calling.without_samples()
-    return calling.for_chemistry(inputs.chemistry)
+def _all_samples(request: RunRequest) -> tuple[SampleFiles, ...]:
+    """Return the samples with those of the control panel."""
+    if request.control_panel is None:
+        return request.samples
+    return (*request.samples, *panel_samples(request.control_panel, request.reference, request.config))
+
+
+def _finished(request: RunRequest) -> RunSummary | None:
+    """Return what the run made, if it may go on and there is nothing left to do."""
+    if request.is_forced or not (request.is_resumed or request.shard):
+        return None
+    return finished_run(
+        request.output_dir,
+        request.output_dir / FOLDER_NAME,
+        request.config,
+        lambda: _all_samples(request),
+        request.reference,
+    )
 
 
 def dry_run(request: RunRequest) -> list[str]:
@@ -177,7 +194,10 @@ def dry_run(request: RunRequest) -> list[str]:
     check_folder(request.output_dir, is_resumed=request.is_resumed, is_forced=request.is_forced)
     needs_signal = request.config.calling.signal
     with aligned_in_passing(request.samples, request.reference, needs_signal=needs_signal) as samples:
-        config, inputs = _open(replace(request, samples=samples))
+        request = replace(request, samples=samples)
+        if (done := _finished(request)) is not None:
+            return [NOTHING_TO_DO.format(request.output_dir), *done.lines()]
+        config, inputs = _open(request)
     plan = Plan.of(inputs)
     groups = plan.groups if request.shard is None else shard_groups(plan.groups, *request.shard)
     plan = replace(plan, groups=tuple(groups))
@@ -193,7 +213,7 @@ def dry_run(request: RunRequest) -> list[str]:
 
 
 def merge(output_dir: Path, threads: int) -> RunSummary:
-    """Finish a run whose shards are done.
+    """Finish a run whose shards are done; one that is finished stays as it is.
 
     Raises
     ------
@@ -202,6 +222,9 @@ def merge(output_dir: Path, threads: int) -> RunSummary:
     """
     started = time.time()
     folder = output_dir / FOLDER_NAME
+    if (done := merged_run(output_dir, folder)) is not None:
+        LOG.info("%s", NOTHING_TO_DO.format(output_dir))
+        return done
     plan, config = read_run(output_dir)
     absent = [group for group in plan.groups if not slice_path(folder, group.index, EVIDENCE).exists()]
     if absent:

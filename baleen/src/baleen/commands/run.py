@@ -9,7 +9,7 @@ from baleen.commands.input_options import given_samples, input_options, output_o
 from baleen.commands.options import Shard, requested_device, settings_options
 
 if TYPE_CHECKING:
-    from baleen.finish import RunSummary
+    from baleen.results import RunSummary
 
 
 @click.command("run", short_help="call modifications: native against control")
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     help="Folder of `baleen panel build`, in place of (or beside) control files.",
 )
 @click.option("--no-subsample", is_flag=True, help="Use all reads; the same as --subsample-n 0.")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run; leave a finished one as it is.")
 @click.option("--force", is_flag=True, help="Replace the results in the output folder.")
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, write nothing.")
 @click.option("--shard", type=Shard(), metavar="I/N", help="Score one share alone; see `baleen merge`.")

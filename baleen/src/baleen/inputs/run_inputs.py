@@ -18,7 +18,7 @@ from baleen.inputs.event_reads import check_kmer_sizes, meet_events
 from baleen.inputs.event_table import unpack_tables
 from baleen.inputs.funnel import LOW_SHARE, Funnel, build_funnel, printable
 from baleen.inputs.sample_reads import SampleReads
-from baleen.inputs.samples import SampleFiles, check_conditions, resolve
+from baleen.inputs.samples import SampleFiles, check_conditions, input_files, resolve
 from baleen.inputs.selection import Rows, measure_depths, select_reads
 from baleen.inputs.tasks import ContigTask, ReadSource
 from krill.errors import FormatError
@@ -87,17 +87,7 @@ class RunInputs:
 
     def files(self) -> dict[str, Path]:
         """Return every input file by what it is for: sample, condition, kind and number."""
-        found = {"reference": self.reference.path}
-        for sample in self.samples:
-            owner = f"{sample.condition} sample {sample.name}"
-            tables = tuple(filter(None, [sample.eventalign, sample.eventalign_summary]))
-            kinds = {"BAM": sample.bam, "signal": sample.signal, "FASTQ": sample.fastq, "eventalign": tables}
-            kinds["reads"] = sample.reads
-            kinds["panel"] = tuple(filter(None, [sample.panel]))
-            for kind, paths in kinds.items():
-                for number, path in enumerate(paths, start=1):
-                    found[f"{owner}, {kind} file {number}"] = path
-        return found
+        return input_files(self.samples, self.reference.path)
 
     def table_digest(self) -> str:
         """Return a digest of the reads table: which reads are used and where each record lies."""

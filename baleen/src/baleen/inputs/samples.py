@@ -170,6 +170,29 @@ def resolve(samples: Sequence[SampleFiles], *, needs_signal: bool) -> tuple[Samp
     return tuple(resolved)
 
 
+def input_files(samples: Iterable[SampleFiles], reference: Path) -> dict[str, Path]:
+    """Return every input file by what it is for: sample, condition, kind and number.
+
+    Parameters
+    ----------
+    samples
+        Files of each sample, folders resolved.
+    reference
+        The FASTA.
+    """
+    found = {"reference": reference}
+    for sample in samples:
+        owner = f"{sample.condition} sample {sample.name}"
+        tables = tuple(filter(None, [sample.eventalign, sample.eventalign_summary]))
+        kinds = {"BAM": sample.bam, "signal": sample.signal, "FASTQ": sample.fastq, "eventalign": tables}
+        kinds["reads"] = sample.reads
+        kinds["panel"] = tuple(filter(None, [sample.panel]))
+        for kind, paths in kinds.items():
+            for number, path in enumerate(paths, start=1):
+                found[f"{owner}, {kind} file {number}"] = path
+    return found
+
+
 def _check_tables(sample: SampleFiles, first: SampleFiles) -> None:
     """Raise ``UsageError`` where event tables and signal are given side by side."""
     if sample.eventalign is not None and sample.signal:

@@ -26,10 +26,10 @@ from baleen.engines import (
 )
 from baleen.engines import pump_settings as engine_settings
 from baleen.errors import InputError, PartialError, UsageError
-from baleen.finish import RunSummary
 from baleen.inputs import SampleFiles
 from baleen.outputs.slices import Slice
 from baleen.pipeline import FOLDER_NAME, RunRequest, aggregate, kept_config, run
+from baleen.results import RunSummary
 from baleen.scaling.crowd import Crowd, Part, Task
 from baleen.scaling.pump_tasks import Minimap2Task, PumpTask, ReadFiles, trial_of
 from baleen.scaling.result import Cell, LockCost, Trial
