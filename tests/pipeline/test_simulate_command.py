@@ -1,7 +1,10 @@
 """`baleen simulate`: every file can be read by its library and agrees with the truth tables."""
 
 import csv
+import errno
 import gzip
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ import pyslow5
 import pytest
 from click.testing import CliRunner
 
+from baleen import read_files
 from baleen.commands.simulate import command
 from baleen.errors import InputError, OutputError, UsageError
 from baleen.simulate import SimulationConfig
@@ -202,4 +206,80 @@ def test_a_failed_simulation_leaves_no_files(tmp_path):
     ]
     with pytest.raises(UsageError, match="A, C, G and T"):
         write_pair(tmp_path / "x", contigs, SimulationConfig(reads=2))
-    assert not list((tmp_path / "x").iterdir())
+    assert not (tmp_path / "x").exists()
+
+
+def no_space(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def no_index(*_: object, **__: object) -> None:
+    message = "samtools index: failed to create or write index"
+    raise pysam.SamtoolsError(message)
+
+
+FULL_DISKS = [
+    ("baleen.read_files._fastq", no_space, "the disk is full"),
+    ("baleen.simulated_pair.PairFiles.truth_samples", no_space, "the disk is full"),
+    ("baleen.simulated_pair._publish", no_space, "the disk is full"),
+    ("pathlib.Path.mkdir", no_space, "the disk is full"),
+    ("pysam.index", no_index, "an index could not be made: .*failed to create or write index"),
+    ("pysam.faidx", no_index, "an index could not be made: .*failed to create or write index"),
+]
+
+
+@pytest.mark.parametrize(("broken", "how", "said"), FULL_DISKS, ids=lambda case: str(case)[:40])
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch, broken, how, said):
+    with monkeypatch.context() as disk:
+        disk.setattr(broken, how)
+        with pytest.raises(OutputError, match=f"x: .*{said}"):
+            write_pair(tmp_path / "x", random_contigs(1, 100, SimulationConfig()), SimulationConfig(reads=2))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("signal_format", ["blow5", "pod5"])
+@pytest.mark.parametrize("left_bytes", [-1, 200])
+def test_signal_that_its_library_lost_on_a_full_disk_is_noticed(
+    tmp_path, monkeypatch, signal_format, left_bytes
+):
+    writer = {"blow5": read_files._Blow5Writer, "pod5": read_files._Pod5Writer}[signal_format]
+    close = writer.close
+
+    def loses_the_end(self):  # neither library raises anything when the disk is full
+        close(self)
+        for path in (tmp_path / "x" / ".part").glob(f"*/reads.{signal_format}"):
+            path.write_bytes(path.read_bytes()[:left_bytes])
+
+    monkeypatch.setattr(writer, "close", loses_the_end)
+    with pytest.raises(
+        OutputError, match=rf"reads.{signal_format}: was not written whole \(.*\); is the disk full"
+    ):
+        write_pair(
+            tmp_path / "x",
+            random_contigs(1, 100, SimulationConfig()),
+            SimulationConfig(reads=2),
+            signal_format=signal_format,
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("signal_format", ["blow5", "pod5"])
+def test_signal_without_its_reads_is_noticed(tmp_path, monkeypatch, signal_format):
+    writer = {"blow5": read_files._Blow5Writer, "pod5": read_files._Pod5Writer}[signal_format]
+    monkeypatch.setattr(writer, "write", lambda self, reads: None)
+    with pytest.raises(OutputError, match=rf"reads.{signal_format}: was not written whole"):
+        write_pair(
+            tmp_path / "x",
+            random_contigs(1, 100, SimulationConfig()),
+            SimulationConfig(reads=2),
+            signal_format=signal_format,
+        )
+
+
+def test_a_full_disk_keeps_the_simulation_that_was_to_be_replaced(pair, tmp_path, monkeypatch):
+    folder = shutil.copytree(pair.folder, tmp_path / "x")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    monkeypatch.setattr("baleen.read_files._fastq", no_space)
+    with pytest.raises(OutputError, match="the disk is full"):
+        simulate(folder, "--force")
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

@@ -15,7 +15,10 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 import pysam
 
+from baleen.errors import OutputError
 from krill import ReadBatch
+from krill.errors import FormatError
+from krill.reads.signal import open_signal
 
 SignalFormat = Literal["blow5", "pod5"]
 Alphabet = Literal["U", "T"]
@@ -72,16 +75,13 @@ class ReadFiles:
         self, folder: Path, origin: Origin, *, signal_format: SignalFormat, alphabet: Alphabet
     ) -> None:
         self._folder, self._origin = folder, origin
-        self._signal_format, self._alphabet = signal_format, alphabet
+        self._signal_path, self._alphabet = folder / f"reads.{signal_format}", alphabet
+        self._n_written = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            path = self._folder / f"reads.{self._signal_format}"
-            self._signal: _SignalWriter = (
-                _Blow5Writer(path, self._origin)
-                if self._signal_format == "blow5"
-                else _Pod5Writer(path, self._origin)
-            )
+            make = _Blow5Writer if self._signal_path.suffix == ".blow5" else _Pod5Writer
+            self._signal: _SignalWriter = make(self._signal_path, self._origin)
             stack.callback(self._signal.close)
             plain = stack.enter_context((self._folder / "reads.fastq.gz").open("wb"))
             # no name and no time in the header: equal seeds give equal bytes
@@ -98,6 +98,7 @@ class ReadFiles:
     ) -> None:
         self._stack.close()
         if kind is None:
+            _check_signal(self._signal_path, self._n_written)
             pysam.index(str(self._folder / "reads.bam"))
 
     def write_contig(self, batches: Iterable[ReadBatch]) -> None:
@@ -105,10 +106,34 @@ class ReadFiles:
         records: list[pysam.AlignedSegment] = []
         for reads in batches:
             self._signal.write(reads)
+            self._n_written += len(reads)
             self._fastq.write(_fastq(reads, self._alphabet).encode("ascii"))
             records += [_bam_record(reads, i, self._bam.header, self._origin) for i in range(len(reads))]
         for record in sorted(records, key=lambda record: record.reference_start):
             self._bam.write(record)
+
+
+def _check_signal(path: Path, n_written: int) -> None:
+    """Raise ``OutputError`` unless the reads are in the file: on a full disk its libraries raise nothing."""
+    n_found = 0
+    try:
+        signal = open_signal(path)
+        try:
+            for block in signal.index():
+                n_found += len(block.keys)
+                if len(block.keys):
+                    signal.read(*map(int, block.place[-1]))
+        finally:
+            signal.close()
+    except FormatError as error:
+        raise _lost(path, error.problem) from error
+    if n_found != n_written:
+        raise _lost(path, f"it holds {n_found} of {n_written} reads")
+
+
+def _lost(path: Path, problem: str) -> OutputError:
+    message = f"{path}: was not written whole ({problem}); is the disk full?"
+    return OutputError(message, hint="free some space, then give the same command again")
 
 
 class _Blow5Writer:

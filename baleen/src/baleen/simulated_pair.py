@@ -18,6 +18,7 @@ import pysam
 from baleen import __version__
 from baleen.data import U8
 from baleen.errors import InputError, OutputError, UsageError
+from baleen.files import as_output_error
 from baleen.read_files import Alphabet, Origin, ReadFiles, SignalFormat
 from baleen.simulate import (
     SimulatedReads,
@@ -170,49 +171,47 @@ def write_pair(
     """
     pair = PairFiles(folder, signal_format)
     staging = PairFiles(folder / _STAGING, signal_format)
-    _prepare(folder, force=force)
+    is_ours = not folder.exists()
+    _check_folder(folder, force=force)
     try:
+        shutil.rmtree(staging.folder, ignore_errors=True)
+        for condition in CONDITIONS:
+            (staging.folder / condition).mkdir(parents=True)
         _write(staging, contigs, config, alphabet)
         _publish(staging.folder, folder)
     except OSError as error:
-        raise _cannot_write(folder, error) from error
+        raise as_output_error(folder, error, is_resumable=False) from error
+    except pysam.utils.SamtoolsError as error:
+        message = f"{folder}: cannot be written: an index could not be made: {error}"
+        raise OutputError(message, hint="check the free space, then give the same command again") from error
     except ValueError as error:
         message = f"these settings cannot be simulated: {error}"
         raise UsageError(message) from error
     finally:
         shutil.rmtree(staging.folder, ignore_errors=True)
+        if is_ours and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
     return pair
 
 
-def _prepare(folder: Path, *, force: bool) -> None:
+def _check_folder(folder: Path, *, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
         message = f"{folder}: is not a folder"
         raise OutputError(message)
     if folder.is_dir() and any(p.name != _STAGING for p in folder.iterdir()) and not force:
         message = f"{folder}: holds files already"
         raise OutputError(message, hint="choose another folder, or --force to replace a simulation there")
-    try:
-        shutil.rmtree(folder / _STAGING, ignore_errors=True)
-        for condition in CONDITIONS:
-            (folder / _STAGING / condition).mkdir(parents=True)
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
-
-
-def _cannot_write(folder: Path, error: OSError) -> OutputError:
-    hint = "check the free space and the folder's permissions"
-    return OutputError(f"{folder}: cannot be written: {error.strerror or error}", hint=hint)
 
 
 def _publish(staging: Path, folder: Path) -> None:
     """Move finished files into place; what an earlier simulation left there goes."""
     for condition in CONDITIONS:
+        (folder / condition).mkdir(exist_ok=True)
+    for condition in CONDITIONS:
         for stale in (folder / condition).glob("reads.*"):
             stale.unlink()
     for path in sorted(p for p in staging.rglob("*") if p.is_file()):
-        target = folder / path.relative_to(staging)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
+        path.replace(folder / path.relative_to(staging))
 
 
 def _write(pair: PairFiles, contigs: list[Contig], config: SimulationConfig, alphabet: Alphabet) -> None:
