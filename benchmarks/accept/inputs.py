@@ -62,6 +62,8 @@ def rows() -> Iterator[Row]:
         "event tables read: dialects, bad rows, calls as from signal",
         "all",
         "tests/pipeline/test_event_tables.py",
+        "tests/pipeline/test_event_levels.py",
+        "tests/pipeline/test_bad_event_tables.py",
     )
     yield _every_read_counted()
     yield _memory()
@@ -70,10 +72,10 @@ def rows() -> Iterator[Row]:
         yield _killed(Path(name))
 
 
-def _tested(figure: str, must: str, path: str, **environment: str) -> Row:
+def _tested(figure: str, must: str, *paths: str, **environment: str) -> Row:
     """Run tests and report how many hold."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths],
         cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     summary = done.stdout.strip().splitlines()[-1]

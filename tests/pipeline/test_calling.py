@@ -1,97 +1,14 @@
 """Calling: from windows of one contig to reads and sites."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
+from made_pileups import CONFIG, FOOTPRINT, LENGTH, SITE, call, error_pileup, signal_pileup
 
 from baleen import calling
-from baleen.calling import HmmParameters
-from baleen.calling.events import benjamini_hochberg, finish_sites
-from baleen.calling.splits import EmpiricalRate, count_p_values
-from baleen.columns import SITE_COLUMNS
 from baleen.config import CallingConfig
-from baleen.data import ErrorPileup, ReadIndex, SignalPileup, SiteCalls
-from baleen.errors import InputError
-from baleen.worker import read_hmm
-from krill import PoreModel
-
-CONFIG = CallingConfig(channels=("level",), permutations=2)
-FOOTPRINT = {-1: 0.4, 0: 0.8, 1: 1.0, 2: 0.2}
-LENGTH, SITE, SHIFT_PA = 150, 70, 9.0
-
-
-def read_index(n_native, n_control):
-    is_native = np.arange(n_native + n_control) < n_native
-    return ReadIndex(
-        read_ids=tuple(f"read-{i}" for i in range(n_native + n_control)),
-        is_native=is_native,
-        sample=(~is_native).astype(np.uint8),
-        fold=(np.arange(len(is_native)) % 5).astype(np.uint8),
-        sample_names=("native", "control"),
-    )
-
-
-def signal_pileup(n_native=30, n_control=30, modified=0.5, seed=0, level=None):
-    """Reads over the whole contig; the first ``modified`` share of natives is shifted at SITE."""
-    rng = np.random.default_rng(seed)
-    sequence = rng.choice(np.frombuffer(b"ACGT", np.uint8), LENGTH)
-    n, p = n_native + n_control, LENGTH - 4
-    position = np.arange(2, LENGTH - 2, dtype=np.int32)
-    if level is None:
-        model = PoreModel.shipped("rna002")
-        expected = model.level_mean[model.kmer_codes(sequence)]
-        level = expected[:, None] + rng.normal(0, 2.5, (p, n))
-        for offset, weight in FOOTPRINT.items():
-            level[SITE - 2 + offset, : int(modified * n_native)] += SHIFT_PA * weight
-    windows = np.arange(p * n, dtype=np.int64)
-    return SignalPileup(
-        contig="contig",
-        sequence=sequence,
-        position=position,
-        window_offsets=np.arange(0, p * n + 1, n, dtype=np.int64),
-        read=np.tile(np.arange(n, dtype=np.int32), p),
-        level_pa=level.astype(np.float32).ravel(),
-        level_stdv_pa=np.ones(p * n, np.float32),
-        confidence=np.ones(p * n, np.float32),
-        dwell_samples=rng.integers(4, 60, p * n).astype(np.int32),
-        signal=np.zeros(p * n, np.float32),
-        base_start=windows,
-        base_end=windows + 1,
-        window_start=windows,
-        window_end=windows + 1,
-        reads=read_index(n_native, n_control),
-    )
-
-
-def error_pileup(n_native=60, n_control=60, rate=0.6, seed=0, length=500, spread=()):
-    """Reads over the whole contig with 5 % errors; native ones have more of them at SITE.
-
-    ``spread`` are the rates 1, 2, ... bases away over that at SITE.
-    """
-    rng = np.random.default_rng(seed)
-    n = n_native + n_control
-    wrong = rng.random((length, n)) < 0.05
-    wrong[SITE, :n_native] |= rng.random(n_native) < rate
-    for distance, share in enumerate(spread, 1):
-        for row in (SITE - distance, SITE + distance):
-            wrong[row, :n_native] |= rng.random(n_native) < rate * share
-    return ErrorPileup(
-        contig="contig",
-        sequence=rng.choice(np.frombuffer(b"ACGT", np.uint8), length),
-        position=np.repeat(np.arange(length, dtype=np.int32), n),
-        read=np.tile(np.arange(n, dtype=np.int32), length),
-        errors=wrong.astype(np.uint8).ravel(),
-        quality=np.full(length * n, 20, np.uint8),
-        reads=read_index(n_native, n_control),
-    )
-
-
-def call(*evidence, config=CONFIG):
-    model = calling.fit_run([calling.summarise(one) for one in evidence], config)
-    calls = [calling.call_contig(one, model, config) for one in evidence]
-    return [c.reads for c in calls], calling.finish_sites([c.sites for c in calls])
+from baleen.data import ErrorPileup
 
 
 def test_a_shifted_site_is_called_with_its_share_and_its_reads():
@@ -163,102 +80,6 @@ def test_p_values_are_uniform_at_every_depth_of_a_run():
     for depth in (25, 300):
         p = np.concatenate([one["pvalue"] for one, n in zip(sites, depths, strict=True) if n == depth])
         assert (p < 0.5).mean() == pytest.approx(0.5, abs=0.1), depth
-
-
-def test_split_controls_give_a_second_false_discovery_rate():
-    pileups = [
-        dataclasses.replace(signal_pileup(60, 60, modified=share, seed=seed), contig=f"contig{seed}")
-        for seed, share in enumerate((0, 0, 0, 1))
-    ]
-    evidence = [calling.score_contig(one, None, None, CONFIG, 1) for one in pileups]
-    model = calling.fit_run([calling.summarise(one) for one in evidence], CONFIG)
-    calls = [calling.call_contig(one, model, CONFIG) for one in evidence]
-    sites = calling.finish_sites([one.sites for one in calls], [one.split_p for one in calls])
-    columns = {name: np.concatenate([one[name] for one in sites]) for name in ("pvalue", "empirical_q")}
-    q = columns["empirical_q"][np.argsort(columns["pvalue"])]
-    assert np.all(np.diff(q) >= 0)
-    assert q[-1] == 1
-    site = int(np.flatnonzero(sites[3]["position"] == SITE)[0])
-    # as small as it can be: no split reached it, a handful of positions around the site did
-    assert sites[3]["empirical_q"][site] < 0.2
-    split_p = np.concatenate([one.split_p for one in calls])
-    assert len(split_p) == 2 * len(q)
-    assert np.nanmin(split_p) > 1e-5
-
-
-def test_without_controls_to_split_there_is_no_empirical_rate():
-    evidence = calling.score_contig(signal_pileup(30, 3), None, None, CONFIG, 1)
-    model = calling.fit_run([calling.summarise(evidence)], CONFIG)
-    calls = calling.call_contig(evidence, model, CONFIG)
-    (sites,) = calling.finish_sites([calls.sites], [calls.split_p])
-    assert np.isnan(sites["empirical_q"]).all()
-    assert not np.isnan(sites["padj"]).all()
-
-
-def test_the_empirical_rate_is_the_share_of_splits_over_the_share_of_the_run():
-    observed = count_p_values(np.array([1e-9, 1e-9, 1e-9, 0.01, 0.3, 0.8, 0.9, 0.95, 0.97, np.nan]))
-    split = count_p_values(np.array([0.02, 0.4, 0.5, 0.9]))
-    q = EmpiricalRate.of(observed, split)(np.array([1e-9, 0.01, 0.3, 0.97, np.nan]))
-    expected = [1 / 5 / (3 / 9), 1 / 5 / (4 / 9), 2 / 5 / (5 / 9), 1, np.nan]
-    expected[0] = min(expected[0], expected[1])
-    np.testing.assert_allclose(q, expected)
-
-
-def test_evidence_survives_a_file_without_pickle(tmp_path):
-    evidence = calling.score_contig(signal_pileup(), None, None, CONFIG, 1)
-    np.savez(tmp_path / "slice.npz", **evidence.to_arrays())
-    with np.load(tmp_path / "slice.npz", allow_pickle=False) as arrays:
-        loaded = calling.Evidence.from_arrays(arrays)
-    expected, got = evidence.to_arrays(), loaded.to_arrays()
-    for name, array in expected.items():
-        np.testing.assert_array_equal(got[name], array, err_msg=name)
-
-
-def test_evidence_of_another_version_is_refused():
-    arrays = calling.score_contig(signal_pileup(), None, None, CONFIG, 1).to_arrays()
-    with pytest.raises(ValueError, match="version 99"):
-        calling.Evidence.from_arrays({**arrays, "version": np.array(99)})
-
-
-def test_what_contigs_tell_the_run_survives_as_arrays():
-    evidence = [calling.score_contig(signal_pileup(seed=seed), None, None, CONFIG, seed) for seed in range(2)]
-    summary = calling.Summary.total(map(calling.summarise, evidence))
-    again = calling.Summary.from_arrays(summary.to_arrays())
-    for name in ("null", "joint"):
-        assert len(getattr(again, name)) == len(getattr(summary, name))
-    for one, other in zip(
-        [again.error_scores, *again.null, *again.joint],
-        [summary.error_scores, *summary.null, *summary.joint],
-        strict=True,
-    ):
-        assert one.shape == other.shape
-        np.testing.assert_array_equal(one.code, other.code)
-        np.testing.assert_array_equal(one.count, other.count)
-
-
-def test_the_order_of_contigs_does_not_matter():
-    evidence = [calling.score_contig(signal_pileup(seed=seed), None, None, CONFIG, seed) for seed in range(3)]
-    summaries = [calling.summarise(one) for one in evidence]
-    expected = json.dumps(calling.fit_run(summaries, CONFIG).to_json())
-    assert json.dumps(calling.fit_run(summaries[::-1], CONFIG).to_json()) == expected
-
-
-def test_adding_contigs_up_a_few_at_a_time_changes_nothing(monkeypatch):
-    evidence = [calling.score_contig(signal_pileup(seed=seed), None, None, CONFIG, seed) for seed in range(5)]
-    summaries = [calling.summarise(one) for one in evidence]
-    expected = json.dumps(calling.fit_run(summaries, CONFIG).to_json())
-    monkeypatch.setattr("baleen.calling.summary.ADDED_AT_ONCE", 2)
-    assert json.dumps(calling.fit_run(iter(summaries), CONFIG).to_json()) == expected
-
-
-def test_a_run_model_survives_json():
-    evidence = calling.score_contig(signal_pileup(), None, None, CONFIG, 1)
-    model = calling.fit_run([calling.summarise(evidence)], CONFIG)
-    loaded = calling.RunModel.from_json(json.loads(json.dumps(model.to_json())))
-    expected = calling.call_contig(evidence, model, CONFIG).sites
-    got = calling.call_contig(evidence, loaded, CONFIG).sites
-    for name, column in expected.columns.items():
-        np.testing.assert_array_equal(got[name], column, err_msg=name)
 
 
 @pytest.mark.parametrize(
@@ -368,55 +189,3 @@ def test_errors_everywhere_or_nowhere_are_no_finding():
 def test_neither_signal_nor_errors_is_refused():
     with pytest.raises(ValueError, match="signal or basecall errors"):
         calling.score_contig(None, None, None, CONFIG, 1)
-
-
-def test_untested_positions_do_not_count_in_the_adjustment():
-    expected = [0.02, np.nan, 0.02, 0.9]
-    got = benjamini_hochberg(np.array([0.01, np.nan, 0.0133333333, 0.9]))
-    np.testing.assert_allclose(got, expected, rtol=1e-6)
-
-
-def test_false_events_are_held_among_events_not_positions():
-    """A strong event brings many positions; they must not pay for a weak one elsewhere."""
-    rng = np.random.default_rng(5)
-    false_events = []
-    for _ in range(40):
-        n = 3000
-        p = rng.uniform(size=n)
-        score = -np.log(p)
-        for center in range(50, 1050, 100):  # ten events, each of nine significant positions
-            p[center - 4 : center + 5] = 1e-12
-            score[center - 4 : center + 5] = 10
-            score[center] = 30
-        posterior = np.full(n, 0.5)
-        for center in range(50, 1050, 100):
-            posterior[center - 4 : center + 5] = 0.0
-            posterior[center] = 1.0
-        sites = bare_sites(p, score, posterior)
-        peaks = np.flatnonzero(finish_sites([sites])[0]["is_peak"])
-        assert set(range(50, 1050, 100)) <= set(peaks.tolist())
-        false_events.append(sum(peak % 100 != 50 for peak in peaks) / len(peaks))
-    assert np.mean(false_events) < 0.06
-
-
-def bare_sites(p, score, posterior):
-    """Sites of one contig of which nothing is known but these columns."""
-    n = len(p)
-    columns = {}
-    for column in SITE_COLUMNS:
-        columns[column.name] = np.full(n, "") if column.dtype == "str" else np.zeros(n, column.dtype)
-    columns["position"] = np.arange(n, dtype=np.int32)
-    columns["pvalue"] = p
-    columns["score"] = score.astype(np.float32)
-    columns["position_posterior"] = posterior.astype(np.float32)
-    return SiteCalls(columns)
-
-
-def test_hmm_parameters_come_from_the_file_or_the_error_names_it(tmp_path):
-    asked = HmmParameters((0.8, 0.15, 0.05), 0.2, 0.4)
-    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
-    good.write_text(json.dumps(asked.to_json()))
-    bad.write_text("{}")
-    assert read_hmm(str(good)) == asked
-    with pytest.raises(InputError, match=r"bad\.json: holds no HMM parameters"):
-        read_hmm(str(bad))
