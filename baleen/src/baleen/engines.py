@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from baleen.console import LOG
 from baleen.errors import BaleenError, InputError, OutputError, UsageError
+from baleen.files import cut_short_warnings
 from krill.map import AlignJob, AlignOptions, AlignReport, ChildCommand, align_with_children, split
 from krill.map import align_reads as align_in_process
 from krill.pump import PumpSettings, available_threads
@@ -115,6 +117,8 @@ def align_reads(request: AlignRequest) -> AlignReport:
     if request.engine not in ENGINES:
         message = f"--engine: {request.engine!r} is not one of {', '.join(ENGINES)}"
         raise UsageError(message)
+    for warning in cut_short_warnings((*request.reads, request.reference)):
+        LOG.warning("warning: %s", warning)
     with _named_errors(request):
         if request.engine == "minimap2":
             if request.plan.processes > 1:

@@ -3,12 +3,13 @@
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import krill
 from baleen.errors import OutputError
+from krill.reads.bgzf import lacks_end
 
 
 @contextmanager
@@ -74,6 +75,20 @@ def as_output_error(path: Path, error: OSError, *, is_resumable: bool = True) ->
         f"{path}: cannot be written: {error.strerror or error}",
         hint=f"check the folder's permissions, then {again}",
     )
+
+
+def cut_short_warnings(paths: Iterable[Path]) -> Iterator[str]:
+    """Say of which files the end may be missing: of bgzip that was cut between two blocks.
+
+    Files that cannot be read are left to whoever reads them.
+    """
+    for path in paths:
+        with suppress(OSError):
+            if lacks_end(path):
+                yield (
+                    f"{path}: may be cut short: the empty block that ends a bgzip file is missing; "
+                    "compare its size with the original's, or compress it again with bgzip"
+                )
 
 
 def _sync_folder(folder: Path) -> None:

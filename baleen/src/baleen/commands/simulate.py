@@ -39,6 +39,7 @@ def command(**given: Any) -> None:
     truth_reads.tsv and, per condition, the sample boundaries of every base.
     """
     from baleen.console import LOG, start_logging
+    from baleen.files import cut_short_warnings
     from baleen.simulated_pair import random_contigs, read_contigs, read_sites, shipped_contigs, write_pair
 
     start_logging()
@@ -51,6 +52,8 @@ def command(**given: Any) -> None:
         contigs = random_contigs(given["contigs"], given["contig_length"], config)
     elif given["reference"] is not None:
         contigs = read_contigs(given["reference"])
+        for warning in cut_short_warnings([given["reference"]]):
+            LOG.warning("warning: %s", warning)
     else:
         contigs = shipped_contigs()
     if given["sites_file"] is not None:

@@ -12,6 +12,7 @@ import pysam
 
 from baleen.config import SAMPLE_CHANNELS, CallingConfig, Config
 from baleen.errors import InputError, MismatchError
+from baleen.files import cut_short_warnings
 from baleen.inputs.chemistry import checked_model, decide
 from baleen.inputs.contigs import Reference, chosen_contigs
 from baleen.inputs.event_reads import check_kmer_sizes, meet_events
@@ -196,6 +197,7 @@ def _planned(met: _Met, reasons: Mapping[str, str | None], config: Config) -> Ru
         status_counts={name: counts for name, (_, counts) in funnels.items()},
         skipped_contigs={name: reason for name, reason in reasons.items() if reason is not None},
         warnings=tuple(_warnings([funnel for funnel, _ in funnels.values()], reasons))
+        + tuple(cut_short_warnings(_text_files(met)))
         + tuple(_table_warnings(met, config.calling))
         + tuple(_twin_warnings(met.reads))
         + tuple(_basecaller_warnings(met.reads)),
@@ -324,6 +326,14 @@ def _tasks(table: Rows, names: Sequence[str], lengths: np.ndarray, n_samples: in
             sequence_start=sequence_start,
         )
         sequence_start += int(lengths[contig])
+
+
+def _text_files(met: _Met) -> Iterator[Path]:
+    """Go through the files that may be bgzip; a BAM without its last block is refused already."""
+    yield met.reference.path
+    for files in met.files:
+        yield from files.fastq
+        yield from filter(None, [files.eventalign, files.eventalign_summary])
 
 
 def _twin_warnings(samples: Sequence[SampleReads]) -> Iterator[str]:
