@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from baleen.errors import UsageError
 from baleen.scaling.result import Point, Series
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")  # colour-blind safe
+_MARKERS = ("o", "^", "s", "D", "v", "P")
 _SPLIT_COLOURS = ("#009E73", "#DDDDDD", "#D55E00")
 _INK = "#333333"
-_MOST_BARS = 16
+_MOST_BARS, _FEW_CURVES, _LEGEND_COLUMNS = 16, 12, 3
 FORMATS = ("png", "svg", "pdf")
 
 
@@ -42,8 +43,9 @@ def draw(path: Path, series: Sequence[Series]) -> None:
     if not series:
         message = "nothing to draw: no such series in the file"
         raise UsageError(message)
-    figure = Figure(figsize=(16, 3.9 * len(series)), dpi=90, layout="constrained")
-    grid = figure.subplots(len(series), 4, squeeze=False)
+    heights = [_row_height_inch(one) for one in series]
+    figure = Figure(figsize=(16, sum(heights)), dpi=90, layout="constrained")
+    grid = figure.subplots(len(series), 4, squeeze=False, height_ratios=heights)
     for row, one in zip(grid, series, strict=True):
         throughput, efficiency, split, frontier = row
         _draw_throughput(throughput, one)
@@ -58,24 +60,62 @@ def draw(path: Path, series: Sequence[Series]) -> None:
         figure.savefig(path, metadata=metadata)
 
 
-def _styles(series: Series) -> "list[tuple[str, list[Point], str, str]]":
-    """Return name, points, colour and line style of every curve."""
+def curve_look(number: int, *, is_simulated: bool = False) -> dict[str, Any]:
+    """Return how curve ``number`` of a panel is drawn: no two of the first 42 are alike.
+
+    Colours come first; where they are used up, the next marker goes round with them, larger, since
+    it alone tells the curves apart. Dashes say that a curve is simulated.
+    """
+    turn = number // len(_COLOURS)
+    return {
+        "color": _COLOURS[number % len(_COLOURS)],
+        "marker": _MARKERS[turn % len(_MARKERS)],
+        "markersize": 4 if turn == 0 else 6.5,
+        "linestyle": "--" if is_simulated else "-",
+        "linewidth": 1.6,
+        "markeredgecolor": "white",  # so that markers that lie on each other can be told apart
+        "markeredgewidth": 0 if turn == 0 else 0.6,
+    }
+
+
+def _looks(series: Series) -> list[tuple[str, list[Point], dict[str, Any]]]:
+    """Return name, points and look of every curve."""
     return [
-        (name, points, _COLOURS[i % len(_COLOURS)], "--" if points[0].is_simulated else "-")
+        (name, points, curve_look(i, is_simulated=points[0].is_simulated))
         for i, (name, points) in enumerate(series.curves())
     ]
 
 
+def _row_height_inch(series: Series) -> float:
+    """Return the height of a row of panels: more where a legend stands below one."""
+    n = len(list(series.curves())) + 1  # the straight line has a name too
+    return 3.9 + (0.16 * -(-n // _LEGEND_COLUMNS) if n > _FEW_CURVES else 0)
+
+
+def _draw_legend(axes: "Axes") -> None:
+    """Name the curves: within the panel where they are few, else below it."""
+    if len(axes.get_legend_handles_labels()[0]) <= _FEW_CURVES:
+        axes.legend(fontsize=7.5, frameon=False)
+    else:
+        axes.legend(
+            fontsize=7,
+            frameon=False,
+            ncols=_LEGEND_COLUMNS,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.17),
+        )
+
+
 def _draw_throughput(axes: "Axes", series: Series) -> None:
     most = max(point.cell.workers for point in series.points)
-    for name, points, colour, line in _styles(series):
+    for name, points, look in _looks(series):
         workers = [point.cell.workers for point in points]
         best = [point.best.throughput for point in points]
         label = f"{name} (simulated)" if points[0].is_simulated else name
-        axes.plot(workers, best, line, color=colour, marker="o", ms=4, lw=1.6, label=label)
+        axes.plot(workers, best, **look, label=label)
         for point in points:
             trials = [trial.throughput for trial in point.trials]
-            axes.plot([point.cell.workers] * len(trials), trials, "_", color=colour, ms=7, alpha=0.6)
+            axes.plot([point.cell.workers] * len(trials), trials, "_", color=look["color"], ms=7, alpha=0.6)
     base = series.base(series.points[0])
     per_worker = base.best.throughput / base.cell.workers
     axes.plot([0, most], [0, most * per_worker], ":", color="#999999", lw=1, label="linear")
@@ -83,7 +123,7 @@ def _draw_throughput(axes: "Axes", series: Series) -> None:
     _count_threads(axes)
     _say_per_second(axes, series)
     axes.set_title(f"{series.title} ({series.mode})", loc="left", fontweight="bold")
-    axes.legend(fontsize=7.5, frameon=False)
+    _draw_legend(axes)
 
 
 def _count_threads(axes: "Axes") -> None:
@@ -102,7 +142,7 @@ def _say_per_second(axes: "Axes", series: Series) -> None:
 
 def _draw_efficiency(axes: "Axes", series: Series) -> None:
     is_measured = False
-    for name, points, colour, line in _styles(series):
+    for name, points, look in _looks(series):
         known = [(p.cell.workers, e) for p in points if (e := series.efficiency(p)) is not None]
         if not known:  # simulated: there is no loop to divide by
             known = [
@@ -111,7 +151,7 @@ def _draw_efficiency(axes: "Axes", series: Series) -> None:
             ]
         else:
             is_measured = True
-        axes.plot(*zip(*known, strict=True), line, color=colour, marker="o", ms=4, lw=1.6, label=name)
+        axes.plot(*zip(*known, strict=True), **look, label=name)
     axes.axhline(1, color="#999999", lw=1, ls=":")
     axes.set_ylim(0, 1.25)
     _count_threads(axes)
@@ -163,9 +203,7 @@ def _draw_frontier(axes: "Axes", series: Series) -> None:
         if chosen:
             axes.plot(
                 *zip(*chosen, strict=True),
-                "o-",
-                color=_COLOURS[i % len(_COLOURS)],
-                ms=4,
+                **curve_look(i),
                 label=f"{total} thread{'s' if total > 1 else ''}",
             )
     axes.set_xscale("log", base=2)
@@ -175,4 +213,4 @@ def _draw_frontier(axes: "Axes", series: Series) -> None:
     axes.set(xlabel="processes (1 = threads alone)")
     _say_per_second(axes, series)
     axes.set_title("Processes or threads", loc="left")
-    axes.legend(fontsize=7.5, frameon=False)
+    _draw_legend(axes)
