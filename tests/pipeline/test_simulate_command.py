@@ -228,7 +228,7 @@ FULL_DISKS = [
 ]
 
 
-@pytest.mark.parametrize(("broken", "how", "said"), FULL_DISKS, ids=lambda case: str(case)[:40])
+@pytest.mark.parametrize(("broken", "how", "said"), FULL_DISKS, ids=[case[0] for case in FULL_DISKS])
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch, broken, how, said):
     with monkeypatch.context() as disk:
         disk.setattr(broken, how)
