@@ -18,6 +18,7 @@ from baleen.inputs.contigs import Reference, chosen_contigs
 from baleen.inputs.event_reads import check_kmer_sizes, meet_events
 from baleen.inputs.event_table import unpack_tables
 from baleen.inputs.funnel import LOW_SHARE, Funnel, build_funnel, printable
+from baleen.inputs.matching import matching_warnings
 from baleen.inputs.sample_reads import SampleReads
 from baleen.inputs.samples import SampleFiles, check_conditions, input_files, resolve
 from baleen.inputs.selection import Rows, measure_depths, select_reads
@@ -160,6 +161,7 @@ class _Met:
     reads: list[SampleReads]
     chemistry: str | None
     sampling_rate_hz: float | None
+    warnings: list[str]
 
 
 def _meet(samples: Sequence[SampleFiles], reference: Path, config: Config, *, index_bams: bool) -> _Met:
@@ -177,7 +179,8 @@ def _meet(samples: Sequence[SampleFiles], reference: Path, config: Config, *, in
         is_chosen = np.append([name in chosen for name in contigs.lengths_bp], False)
         for sample in found:
             sample.fail(ReadStatus.NOT_TARGET, ~is_chosen[sample.contig])
-    return _Met(files, contigs, found, chemistry, rate)
+    warnings = matching_warnings(found, contigs)
+    return _Met(files, contigs, found, chemistry, rate, warnings)
 
 
 def _planned(met: _Met, reasons: Mapping[str, str | None], config: Config) -> RunInputs:
@@ -197,6 +200,7 @@ def _planned(met: _Met, reasons: Mapping[str, str | None], config: Config) -> Ru
         status_counts={name: counts for name, (_, counts) in funnels.items()},
         skipped_contigs={name: reason for name, reason in reasons.items() if reason is not None},
         warnings=tuple(_warnings([funnel for funnel, _ in funnels.values()], reasons))
+        + tuple(met.warnings)
         + tuple(cut_short_warnings(_text_files(met)))
         + tuple(_table_warnings(met, config.calling))
         + tuple(_twin_warnings(met.reads))
