@@ -39,7 +39,7 @@ def _command_line() -> Iterator[str]:
     yield ""
     yield "| exit code | means |"
     yield "| --- | --- |"
-    yield "| 0 | done |"
+    yield "| 0 | done; where nothing could be called, a warning says why |"
     yield "| 1 | an error that no other code describes |"
     yield "| 2 | a flag or setting cannot be what it is; a device cannot be had |"
     yield "| 3 | an input file is missing, damaged or does not fit the others |"

@@ -194,7 +194,10 @@ def test_index_makes_the_missing_index(tiny_run, capsys) -> None:
 def test_no_contig_passing_is_a_warning_with_the_reasons(tiny_run, capsys) -> None:
     code, error = main(tiny_run, capsys, "--min-depth", "100")
     assert code == 0
-    assert "no contig passes the filters: 2 with reads below 100" in error
+    assert "no contig passes the filters: of 2 with usable reads, 2 have native and control reads" in error
+    assert (
+        "below --min-depth 100; the deepest is tx1 (native 20, control 20): --min-depth 20 keeps it" in error
+    )
 
 
 @pytest.mark.parametrize("spoil", ["cut", "garbage", "no_quality", "cut_gzip"])

@@ -230,7 +230,10 @@ def test_no_contig_passing_gives_a_table_with_its_header(tiny_run, tmp_path) -> 
     done = baleen("run", *tiny_run.arguments(), "-o", output, "--min-depth", 100)
     _, said = done.communicate()
     assert done.returncode == 0, said
-    assert "no contig passes the filters: 2 with reads below 100" in said
+    assert "no contig passes the filters: of 2 with usable reads, 2 have native and control reads" in said
+    assert (
+        "below --min-depth 100; the deepest is tx1 (native 20, control 20): --min-depth 20 keeps it" in said
+    )
     lines = (output / "site_results.tsv").read_text().splitlines()
     assert lines[-1].startswith("contig\tposition\tkmer\t")
     assert all(line.startswith("##") for line in lines[:-1])
@@ -249,3 +252,10 @@ def test_signals_of_no_use_end_in_a_status_not_in_an_error(tiny_run, tmp_path) -
     counts = json.loads((output / "run.json").read_text())["read_status"]
     assert sum(counts.values()) == 80
     assert "ok" not in counts
+    assert "warning: no read could be used and nothing was called or placed: " in said
+    signal, bam = tiny_run.path("native", "blow5"), tiny_run.path("native", "bam")
+    files = ["--bam", bam, "--signal", signal, "--ref", tiny_run.reference]
+    done = baleen("eventalign", *files, "-o", tmp_path / "table.tsv")
+    _, said = done.communicate()
+    assert done.returncode == 0, said
+    assert "warning: no read could be used and nothing was called or placed: " in said

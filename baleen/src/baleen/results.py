@@ -61,6 +61,32 @@ class RunSummary:
         ]
 
 
+_LIKELY = {
+    "poor_fit": "is the reference the one, --pore the kit, and the signal that of these reads?",
+    "bad_signal": "signals are flat, saturated or not calibrated; were the files converted well?",
+    "too_short": "alignments are too short to be placed",
+    "too_few_samples": "signals have fewer samples than bases; are the reads trimmed or the files cut?",
+}
+"""What the commonest loss of reads while they are placed comes from."""
+
+
+def unused_warning(read_status: Mapping[str, int]) -> str | None:
+    """Say that no read came to the calling, and what most of them ended as; None if one did.
+
+    Parameters
+    ----------
+    read_status
+        Reads per status.
+    """
+    if read_status.get("ok") or not read_status:
+        return None
+    listed = ", ".join(f"{n} {name}" for name, n in read_status.items())
+    most = max(read_status, key=lambda name: read_status[name])
+    return f"no read could be used and nothing was called or placed: {listed}" + (
+        f"; {_LIKELY[most]}" if most in _LIKELY else ""
+    )
+
+
 def result_files(output_dir: Path) -> Iterator[Path]:
     """Go through the files of results in a folder and in those of its conditions."""
     for folder in (output_dir, *sorted((output_dir / CONDITIONS_NAME).glob("*"))):

@@ -44,6 +44,7 @@ def command(**given: Any) -> None:
     from baleen.errors import OutputError
     from baleen.eventalign import EventalignRequest, write_events
     from baleen.inputs import SampleFiles
+    from baleen.results import unused_warning
 
     start_logging()
     output: Path = given["output"]
@@ -61,3 +62,5 @@ def command(**given: Any) -> None:
     summary = write_events(request)
     LOG.info("reads: %s", ", ".join(f"{n} {name}" for name, n in summary.read_status.items()))
     LOG.info("%s: %d rows", output, summary.n_rows)
+    if (warning := unused_warning(summary.read_status)) is not None:
+        LOG.warning("warning: %s", warning)

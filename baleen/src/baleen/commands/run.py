@@ -84,9 +84,12 @@ def report(summary: "RunSummary") -> None:
     """
     from baleen.console import LOG
     from baleen.errors import PartialError
+    from baleen.results import unused_warning
 
     for line in summary.lines():
         LOG.info("%s", line)
+    if (warning := unused_warning(summary.read_status)) is not None:
+        LOG.warning("warning: %s", warning)
     if summary.failed:
         listed = "\n".join(f"  {contig}: {reason}" for contig, reason in sorted(summary.failed.items()))
         message = f"{len(summary.failed)} contigs failed; all others are in the results\n{listed}"

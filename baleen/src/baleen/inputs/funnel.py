@@ -70,6 +70,10 @@ class Funnel:
         found += [_line("(", loss) + ")" for loss in self.beside]
         return found
 
+    def losses_text(self) -> str:
+        """Return how many reads were lost for what, in a few words."""
+        return ", ".join(f"{loss.n_reads} {loss.reason}" for loss in self.losses) or "no reads"
+
 
 def _line(sign: str, loss: Loss) -> str:
     return f"  {sign}{loss.n_reads} {loss.reason}, as {', '.join(map(printable, loss.examples))}"

@@ -1,7 +1,6 @@
 """Open a run: check every file, meet the reads of BAM, FASTQ and signal, plan the contigs."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,7 +125,8 @@ def open_run(
     depths = measure_depths(met.reads, lengths, config.reads)
     seen = np.flatnonzero((depths.native > 0) | (depths.control > 0))
     reasons = {i: depths.reason(i, config.reads) for i in seen.tolist()}
-    return _planned(met, {names[i]: reason for i, reason in reasons.items()}, config)
+    why_none = depths.why_none(names, config.reads)
+    return _planned(met, {names[i]: reason for i, reason in reasons.items()}, config, why_none)
 
 
 def open_sample(
@@ -183,7 +183,9 @@ def _meet(samples: Sequence[SampleFiles], reference: Path, config: Config, *, in
     return _Met(files, contigs, found, chemistry, rate, warnings)
 
 
-def _planned(met: _Met, reasons: Mapping[str, str | None], config: Config) -> RunInputs:
+def _planned(
+    met: _Met, reasons: Mapping[str, str | None], config: Config, why_none: str | None = None
+) -> RunInputs:
     """Choose reads; ``reasons`` says of every contig with usable reads why it is skipped, if it is."""
     names = list(met.reference.lengths_bp)
     lengths = np.array(list(met.reference.lengths_bp.values()), np.int64)
@@ -199,7 +201,7 @@ def _planned(met: _Met, reasons: Mapping[str, str | None], config: Config) -> Ru
         funnels=tuple(funnel for funnel, _ in funnels.values()),
         status_counts={name: counts for name, (_, counts) in funnels.items()},
         skipped_contigs={name: reason for name, reason in reasons.items() if reason is not None},
-        warnings=tuple(_warnings([funnel for funnel, _ in funnels.values()], reasons))
+        warnings=tuple(_warnings([funnel for funnel, _ in funnels.values()], reasons, why_none))
         + tuple(met.warnings)
         + tuple(cut_short_warnings(_text_files(met)))
         + tuple(_table_warnings(met, config.calling))
@@ -376,16 +378,17 @@ def _table_warnings(met: _Met, calling: CallingConfig) -> Iterator[str]:
             yield f"{reads.files.eventalign}: without column reference_kmer, positions cannot be checked"
 
 
-def _warnings(funnels: Sequence[Funnel], reasons: Mapping[str, str | None]) -> Iterator[str]:
+def _warnings(
+    funnels: Sequence[Funnel], reasons: Mapping[str, str | None], why_none: str | None
+) -> Iterator[str]:
     for funnel in funnels:
         if funnel.shared < LOW_SHARE:
             yield (
                 f"{funnel.sample}: only {100 * funnel.shared:.0f} % of the aligned reads are in the "
                 "signal or event table (and FASTQ); are the files of all runs given?"
             )
-    skipped = Counter(reason.split(":")[0] for reason in reasons.values() if reason is not None)
-    if len(skipped) and skipped.total() == len(reasons):
-        listed = ", ".join(f"{n} with {reason}" for reason, n in skipped.items())
-        yield f"no contig passes the filters: {listed}; lower --min-depth?"
+    if why_none is not None:
+        yield f"no contig passes the filters: {why_none}"
     elif not reasons:
-        yield "no contig passes the filters: none has a usable read"
+        lost = "; ".join(f"{one.sample}: {one.losses_text()}" for one in funnels)
+        yield f"no contig passes the filters: none has a usable read ({lost})"

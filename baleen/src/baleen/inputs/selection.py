@@ -1,5 +1,6 @@
 """Which contigs are deep enough, and which of their reads are used."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -44,6 +45,39 @@ class Depths:
         ]
         what = "reads" if config.depth_mode == "read_count" else "mean depth"
         return f"{what} below {config.min_depth}: {', '.join(short)}" if short else None
+
+    def why_none(self, names: Sequence[str], config: ReadsConfig) -> str | None:
+        """Say why every contig with usable reads is skipped and what would keep one; None if one is not.
+
+        Parameters
+        ----------
+        names
+            Of the contigs.
+        config
+            Settings of depth.
+        """
+        seen = np.flatnonzero((self.native > 0) | (self.control > 0)).tolist()
+        if not seen or any(self.reason(i, config) is None for i in seen):
+            return None
+        kinds = Counter(self._shortage(i, config) for i in seen)
+        listed = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+        lesser = np.minimum(self.native, self.control)
+        best = int(np.argmax(lesser))
+        if lesser[best] < 1:
+            hint = "are the reads of both conditions from the same transcripts?"
+        else:
+            depth = f"native {self.native[best]:.4g}, control {self.control[best]:.4g}"
+            hint = f"the deepest is {names[best]} ({depth}): --min-depth {int(lesser[best])} keeps it"
+        return f"of {len(seen)} with usable reads, {listed}; {hint}"
+
+    def _shortage(self, contig: int, config: ReadsConfig) -> str:
+        depth = {"native": self.native[contig], "control": self.control[contig]}
+        absent = [label for label, value in depth.items() if value == 0]
+        if absent:
+            return f"have no {absent[0]} reads"
+        short = [label for label, value in depth.items() if value < config.min_depth]
+        what = "reads" if config.depth_mode == "read_count" else "mean depth"
+        return f"have {' and '.join(short)} {what} below --min-depth {config.min_depth}"
 
 
 def measure_depths(
