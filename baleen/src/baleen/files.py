@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import krill
-from baleen.errors import OutputError
+from baleen.errors import OutputError, UsageError
 from krill.reads.bgzf import lacks_end
 
 
@@ -49,6 +49,30 @@ def complete_file(path: Path, *, is_resumable: bool = True, is_scratch: bool = F
     except BaseException:
         _remove(part)
         raise
+
+
+def check_output(output: Path, inputs: Iterable[Path], *, is_forced: bool) -> None:
+    """Raise unless a file may be written: it is no input, and is not there or may be replaced.
+
+    Raises
+    ------
+    UsageError
+        If it is one of the inputs, by whatever path.
+    OutputError
+        If it is a folder, or exists and ``is_forced`` is not set.
+    """
+    if not output.exists():
+        return
+    for path in inputs:
+        if path.exists() and path.samefile(output):
+            message = f"{output}: is read, and would be overwritten"
+            raise UsageError(message, hint="-o FILE: another one for the output")
+    if output.is_dir():
+        message = f"{output}: is a folder"
+        raise OutputError(message, hint="-o FILE: a file")
+    if not is_forced:
+        message = f"{output}: exists"
+        raise OutputError(message, hint="--force replaces it")
 
 
 def _remove(part: Path) -> None:

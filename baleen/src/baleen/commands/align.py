@@ -85,7 +85,8 @@ def command(**given: Any) -> None:
     """
     from baleen.console import LOG, start_logging
     from baleen.engines import AlignRequest, ProcessPlan, align_reads, pump_settings
-    from baleen.errors import OutputError, UsageError
+    from baleen.errors import UsageError
+    from baleen.files import check_output
     from baleen.termination import ended_by_signals
     from krill.map import AlignOptions
 
@@ -95,9 +96,7 @@ def command(**given: Any) -> None:
         raise UsageError(message)
     _refuse_unheeded(given["engine"])
     output: Path = given["bam"]
-    if output.exists() and not given["force"]:
-        message = f"{output}: exists"
-        raise OutputError(message, hint="--force replaces it")
+    check_output(output, given["files"], is_forced=given["force"])
     names = {name: given[name] for name in ("parsing", "lock", "numa")}
     request = AlignRequest(
         reads=given["files"][:-1],

@@ -41,16 +41,15 @@ def command(**given: Any) -> None:
     """
     from baleen.config import Config
     from baleen.console import LOG, start_logging
-    from baleen.errors import OutputError
     from baleen.eventalign import EventalignRequest, write_events
+    from baleen.files import check_output
     from baleen.inputs import SampleFiles
     from baleen.results import unused_warning
 
     start_logging()
     output: Path = given["output"]
-    if output.exists() and not given["force"]:
-        message = f"{output}: exists"
-        raise OutputError(message, hint="--force replaces it")
+    read = (*given["bam"], *given["signal"], given["reference"])
+    check_output(output, read, is_forced=given["force"])
     files = SampleFiles(name="reads", is_native=True, bam=given["bam"], signal=given["signal"])
     request = EventalignRequest(
         sample=files,

@@ -70,16 +70,14 @@ def check(files: tuple[Path, ...]) -> None:
 
 def _check(inputs: tuple[Path, ...], outputs: tuple[Path, ...], *, force: bool) -> None:
     from baleen.console import LOG, start_logging
-    from baleen.errors import OutputError, UsageError
-    from baleen.files import cut_short_warnings
+    from baleen.errors import UsageError
+    from baleen.files import check_output, cut_short_warnings
 
     if len(inputs) != len(outputs) or len(inputs) > 2:
         message = f"{len(inputs)} input and {len(outputs)} output files given; 1 or 2 of each expected"
         raise UsageError(message)
-    existing = [path for path in outputs if path.exists()]
-    if existing and not force:
-        message = f"{existing[0]}: exists"
-        raise OutputError(message, hint="--force replaces it")
+    for output in outputs:
+        check_output(output, inputs, is_forced=force)
     start_logging()
     for warning in cut_short_warnings(inputs):
         LOG.warning("warning: %s", warning)

@@ -148,6 +148,8 @@ def chosen_contigs(target: Sequence[str], reference: Reference) -> set[str] | No
     ------
     UsageError
         If a name is neither a contig of the reference nor a file.
+    InputError
+        If a file is no text or names nothing.
     """
     if not target:
         return None
@@ -156,8 +158,7 @@ def chosen_contigs(target: Sequence[str], reference: Reference) -> set[str] | No
         if item in reference.lengths_bp:
             chosen.add(item)
         elif Path(item).is_file():
-            lines = Path(item).read_text(encoding="utf-8").splitlines()
-            chosen |= {line.split("\t")[0].strip() for line in lines if line.strip()}
+            chosen |= _listed(Path(item))
         else:
             message = f"--target: {item!r} is neither a contig of {reference.path} nor a file"
             raise UsageError(message, hint=f"grep '>' {reference.path}")
@@ -166,3 +167,22 @@ def chosen_contigs(target: Sequence[str], reference: Reference) -> set[str] | No
         message = f"--target: {len(unknown)} names are not in {reference.path}: {', '.join(unknown[:_SHOWN])}"
         raise UsageError(message)
     return chosen
+
+
+def _listed(path: Path) -> set[str]:
+    """Return the first column of a file of names.
+
+    Raises
+    ------
+    InputError
+        If it is no text, or names nothing.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"--target: cannot be read as a list of contigs: {error}"
+        raise InputError(path, problem, hint="a file with a name on each line, or a BED file") from error
+    names = {line.split("\t")[0].strip() for line in lines if line.strip()}
+    if not names:
+        raise InputError(path, "--target: names no contig")
+    return names
