@@ -35,6 +35,7 @@ def rows() -> Iterator[Row]:
     """Measure the rows one by one."""
     yield from _host_tests()
     yield _fake_driver()
+    yield _kept_busy()
     yield from _compiled()
     yield from _without_a_driver()
     gpus = [device.name for device in krill.devices() if device.model]
@@ -69,6 +70,16 @@ def _fake_driver() -> Row:
     got = (done.stdout.strip().splitlines() or ["nothing ran"])[-1]
     figure = "tests marked gpu on a driver of host memory: calls and a whole run = processor"
     return Row.holds(figure, "all pass", ok=done.returncode == 0, got=got)
+
+
+def _kept_busy() -> Row:
+    """Run whole calls on a driver that answers when an H100 would: how much of the time it has work."""
+    from benchmarks.kernels import dtw_gpu_host
+
+    share, seconds = dtw_gpu_host.busy_share()
+    figure = "share of a call that a device as fast as an H100 computes, 3 bases (paced driver)"
+    print(f"256 positions in {1000 * seconds:.0f} ms, {share * dtw_gpu_host.CELLS_PER_S:.3g} cells/s")
+    return Row.at_least(figure, share, 5e12 / dtw_gpu_host.CELLS_PER_S, 0.9)
 
 
 def _compiled() -> Iterator[Row]:

@@ -9,6 +9,7 @@
 #define UNROLL _Pragma("unroll")
 #define ROLLED _Pragma("unroll 1")
 #define UNROLL_4 _Pragma("unroll 4")
+#define UNROLL_8 _Pragma("unroll 8")
 #define BARRIER() __syncthreads()
 #define LAUNCH_BOUNDS(threads, blocks) __launch_bounds__(threads, blocks)
 #else // the host's compiler: host.cpp gives the indices and the barrier their meaning
@@ -18,6 +19,7 @@
 #define UNROLL
 #define ROLLED
 #define UNROLL_4
+#define UNROLL_8
 #define LAUNCH_BOUNDS(threads, blocks)
 #endif
 
@@ -112,6 +114,11 @@ template <class T> DEVICE T *at(unsigned char *memory, u64 offset) { return (T *
 // The window as a reference of its position; those that are queries too come first.
 DEVICE u32 reference_of(const Position &position, u32 window) {
     return window < position.n_both ? window : position.n_both + window - position.n_queries;
+}
+
+// The other way.
+DEVICE u32 window_of(const Position &position, u32 reference) {
+    return reference < position.n_both ? reference : position.n_queries + reference - position.n_both;
 }
 
 // Pieces of LANES queries of each position, so many that the largest fits.

@@ -15,8 +15,8 @@
 //            L1. No shared memory: no warp needs what another has.
 //            A query of more than 56 rows is cut into blocks; the lowest row of one is the `top` of the
 //            next, kept in the warp's own part of global memory.
-// Limits     windows of 1 to 1,000 samples here; with a longer one the definition sums in double: wide.h. No longest window: memory decides. Samples are finite (checked
-//            before).
+// Limits     windows of 1 to 1,000 samples here; with a longer one the definition sums in double: wide.h.
+//            No longest window: memory decides. Samples are finite, or the host throws the results away.
 // Numerics   float32, one rounding per cell (fused multiply-add), no contraction beyond that, roots and
 //            quotients correctly rounded, denormals kept; sums of reductions in double, one after the
 //            other in the order of the processor's path. So every bit equals that path's. All values

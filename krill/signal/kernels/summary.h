@@ -1,24 +1,21 @@
 // Mean, median, number and smallest of each query's distances to references outside its fold: same as
 // krill/signal/src/dtw/summary.rs, one thread per query, a warp's worth of a position's in each block.
+// Memory decides how long it takes: 17 passes over the distances, eight of them asked for at a time.
 
 #include "batch.h"
 
 const u32 SUMMARY_HEAD = 3; // mean, median, number
 
+// In place of a distance that does not count; as bits it is above all of them.
+const u32 NOT_COUNTED = 0xffffffff;
+
 struct Query {
-    const float *distances; // [reference], every n_queries-th
-    const i64 *folds; // of the position's windows
-    u32 index, n_both, n_queries, n_references;
+    float *distances; // [reference], every n_queries-th
+    u32 n_queries, n_references;
 };
 
-// Whether the reference counts for this query.
-DEVICE bool counts(const Query &query, u32 reference) {
-    const u32 window = reference < query.n_both ? reference : query.n_queries + reference - query.n_both;
-    return window != query.index && query.folds[window] != query.folds[query.index];
-}
-
-DEVICE float distance_to(const Query &query, u32 reference) {
-    return query.distances[u64(reference) * query.n_queries];
+DEVICE float *distance_to(const Query &query, u32 reference) {
+    return query.distances + u64(reference) * query.n_queries;
 }
 
 // The distance of this rank, smallest first: two bits at a time, the largest value that no more than
@@ -29,11 +26,10 @@ DEVICE u32 of_rank(const Query &query, u32 rank) {
     for (int shift = 30; shift >= 0; shift -= 2) {
         const u32 step = 1u << shift, first = found;
         u32 n_below[3] = {0, 0, 0};
-        UNROLL_4
+        UNROLL_8
         for (u32 j = 0; j < query.n_references; ++j) {
-            const u32 value = bits(distance_to(query, j));
-            const bool is_counted = counts(query, j);
-            for (u32 k = 0; k < 3; ++k) n_below[k] += is_counted && value < first + (k + 1) * step;
+            const u32 value = bits(*distance_to(query, j));
+            for (u32 k = 0; k < 3; ++k) n_below[k] += value < first + (k + 1) * step;
         }
         for (u32 k = 0; k < 3; ++k)
             if (n_below[k] <= rank) found = first + (k + 1) * step;
@@ -44,10 +40,9 @@ DEVICE u32 of_rank(const Query &query, u32 rank) {
 DEVICE float median_of(const Query &query, u32 n) {
     const u32 lower = of_rank(query, (n - 1) / 2);
     u32 n_up_to = 0, next = 0x7f800000;
-    ROLLED
+    UNROLL_8
     for (u32 j = 0; j < query.n_references; ++j) {
-        if (!counts(query, j)) continue;
-        const u32 value = bits(distance_to(query, j));
+        const u32 value = bits(*distance_to(query, j));
         if (value <= lower) ++n_up_to;
         else if (value < next) next = value;
     }
@@ -67,8 +62,10 @@ DEVICE void keep_nearest(float *nearest, u32 n_nearest, u32 n_kept, float distan
     nearest[i] = distance;
 }
 
-// A block is one warp: 32 queries of a position.
-KERNEL void dtw_summary(unsigned char *memory, const Batch batch) {
+// A block is one warp: 32 queries of a position. With no more than 32 registers (so the bounds say, where
+// a processor holds 2,048 threads) it finds room beside `dtw_pairs` of the next batch, which fills the
+// device otherwise. The distances are left marked.
+KERNEL void LAUNCH_BOUNDS(1024, 2) dtw_summary(unsigned char *memory, const Batch batch) {
     const u32 n_nearest = batch.n_numbers - SUMMARY_HEAD;
     const u32 n_parts = parts_of_queries(batch);
     ROLLED
@@ -76,11 +73,10 @@ KERNEL void dtw_summary(unsigned char *memory, const Batch batch) {
         const Position position = at<Position>(memory, batch.positions)[part / n_parts];
         const u32 index = part % n_parts * LANES + threadIdx.x;
         if (index >= position.n_queries) continue;
+        const i64 *folds = at<i64>(memory, batch.labels) + position.first_window; // of its windows
+        const i64 fold = folds[index];
         Query query;
         query.distances = at<float>(memory, batch.distances) + position.distances + index;
-        query.folds = at<i64>(memory, batch.labels) + position.first_window;
-        query.index = index;
-        query.n_both = position.n_both;
         query.n_queries = position.n_queries;
         query.n_references = position.n_references;
         float *row = at<float>(memory, batch.results) + u64(position.first_query + index) * batch.n_numbers;
@@ -88,10 +84,16 @@ KERNEL void dtw_summary(unsigned char *memory, const Batch batch) {
         for (u32 k = 0; k < batch.n_numbers; ++k) row[k] = not_a_number();
         u32 n = 0;
         double sum = -0.0;
+        float next = query.n_references > 0 ? *distance_to(query, 0) : 0.0f;
         ROLLED
         for (u32 j = 0; j < query.n_references; ++j) {
-            if (!counts(query, j)) continue;
-            const float distance = distance_to(query, j);
+            const float distance = next;
+            if (j + 1 < query.n_references) next = *distance_to(query, j + 1); // memory answers late
+            const u32 window = window_of(position, j);
+            if (window == index || folds[window] == fold) {
+                *distance_to(query, j) = from_bits(NOT_COUNTED);
+                continue;
+            }
             sum = sum + double(distance);
             keep_nearest(row + SUMMARY_HEAD, n_nearest, n, distance);
             ++n;

@@ -11,7 +11,6 @@ use super::blocks::{Scratch, Set, Setup, canonical_order, within_each};
 use super::windows::{Position, Positions};
 use super::{LONG_SAMPLES, Options, Run};
 use crate::Result;
-use crate::parallel::Threads;
 
 /// Fewer landmarks than this say nothing of a direction.
 const FEWEST_LANDMARKS: usize = 3;
@@ -30,7 +29,7 @@ const PACKED_PAIRS: usize = 8192;
 /// First coordinate of every window, NaN where its position has too few landmarks, or landmarks
 /// that are all alike.
 pub fn coordinates(positions: Positions<'_>, is_landmark: &[bool], run: Run) -> Result<Vec<f32>> {
-    let windows = positions.windows(&Threads::CALLER)?;
+    let windows = positions.windows()?;
     let mut results = vec![f32::NAN; windows.len()];
     let spaces = positions.cut(&windows, is_landmark, &mut results, 1).into_iter().filter_map(Space::new);
     let setup = Setup { isa: run.isa, options: Options { normalised: true, ..Options::default() } };

@@ -117,10 +117,7 @@ const CHECKED_TOGETHER: usize = 4096;
 
 /// Refuse signals without samples or with samples that are no numbers; names the first.
 fn check(name: &'static str, signals: &[&[f32]], threads: &Threads) -> Result<()> {
-    let is_bad = |signal: &[f32]| {
-        // No early end, so that it is done in vectors.
-        signal.is_empty() || !signal.iter().fold(true, |finite, sample| finite & sample.is_finite())
-    };
+    let is_bad = |signal: &[f32]| signal.is_empty() || !are_finite(signal);
     let parts: Vec<&[&[f32]]> = signals.chunks(CHECKED_TOGETHER).collect();
     let bad = threads.map(parts.len(), |part| parts[part].iter().position(|signal| is_bad(signal)));
     let Some((part, Some(place))) = bad.into_iter().enumerate().find(|(_, place)| place.is_some()) else {
@@ -132,6 +129,11 @@ fn check(name: &'static str, signals: &[&[f32]], threads: &Threads) -> Result<()
         None => format!("[{i}] is empty; every signal needs at least one sample"),
     };
     Err(Error::Argument { name, problem })
+}
+
+/// No early end, so that it is done in vectors.
+fn are_finite(samples: &[f32]) -> bool {
+    samples.iter().fold(true, |finite, sample| finite & sample.is_finite())
 }
 
 /// Results that several threads fill, each its own cells, in any order.

@@ -5,7 +5,6 @@ use super::blocks::{Scratch, Set, Setup, canonical_order};
 use super::windows::{Position, Positions};
 use super::{Options, Run};
 use crate::Result;
-use crate::parallel::Threads;
 
 /// What a window is asked for and used as.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +29,7 @@ pub fn summaries(
     options: Options,
     run: Run,
 ) -> Result<Vec<f32>> {
-    let windows = positions.windows(&Threads::CALLER)?;
+    let windows = positions.windows()?;
     let width = SUMMARY_HEAD + n_nearest;
     let mut results = vec![f32::NAN; windows.len() * width];
     let setup = Setup { isa: run.isa, options };

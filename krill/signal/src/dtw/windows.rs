@@ -25,7 +25,14 @@ pub(super) struct Position<'a, L> {
 
 impl<'a> Positions<'a> {
     /// Check every window and return them as slices.
-    pub(super) fn windows(&self, threads: &Threads) -> Result<Vec<&'a [f32]>> {
+    pub(super) fn windows(&self) -> Result<Vec<&'a [f32]>> {
+        let windows = self.intervals()?;
+        super::check("window", &windows, &Threads::CALLER)?;
+        Ok(windows)
+    }
+
+    /// The windows as slices, of which any may be empty or hold what is no number.
+    pub(super) fn intervals(&self) -> Result<Vec<&'a [f32]>> {
         let slices = self.start.iter().zip(self.end).enumerate().map(|(i, (&start, &end))| {
             let inside = 0 <= start && start <= end && end <= self.signal.len() as i64;
             if inside {
@@ -35,9 +42,7 @@ impl<'a> Positions<'a> {
                 format!("[{i}] is {start}..{end}, not an interval of {} samples", self.signal.len());
             Err(Error::Argument { name: "window", problem })
         });
-        let windows: Vec<_> = slices.collect::<Result<_>>()?;
-        super::check("window", &windows, threads)?;
-        Ok(windows)
+        slices.collect()
     }
 
     /// Cut windows, labels and results (`width` per window) at the positions.

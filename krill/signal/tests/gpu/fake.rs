@@ -16,6 +16,9 @@ struct Line(#[expect(dead_code, reason = "seen as bytes")] [u8; 256]);
 pub(crate) struct Record {
     pub(crate) n_allocations: AtomicUsize,
     pub(crate) n_batches: AtomicUsize,
+    /// Batches that were started and not waited for.
+    pub(crate) in_hand: AtomicUsize,
+    pub(crate) most_in_hand: AtomicUsize,
     pub(crate) in_use: AtomicUsize,
     pub(crate) most_in_use: AtomicUsize,
     pub(crate) launches: Mutex<Vec<Launch>>,
@@ -116,6 +119,8 @@ impl Slot for FakeSlot {
         (start, length): (usize, usize),
     ) -> Result<()> {
         self.record.n_batches.fetch_add(1, Ordering::SeqCst);
+        let in_hand = self.record.in_hand.fetch_add(1, Ordering::SeqCst) + 1;
+        self.record.most_in_hand.fetch_max(in_hand, Ordering::SeqCst);
         let sent = std::mem::take(&mut self.staging);
         self.memory()[..n_sent].copy_from_slice(&sent[..n_sent]);
         for launch in launches {
@@ -134,6 +139,7 @@ impl Slot for FakeSlot {
     }
 
     fn finish(&mut self) -> Result<&[u8]> {
+        self.record.in_hand.fetch_sub(1, Ordering::SeqCst);
         Ok(&self.results)
     }
 }

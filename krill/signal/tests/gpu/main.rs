@@ -245,10 +245,21 @@ fn batches_keep_to_the_limit_and_change_no_bit() {
         let record = devices[0].record;
         assert!(record.most_in_use.load(Ordering::SeqCst) <= limit / sharers, "{limit}");
         assert_eq!(record.n_batches.load(Ordering::SeqCst) == 2, limit == PLENTY); // 4 positions, then 8
-        // Two slots at most, and theirs grown: slots are used again.
-        assert!(record.n_allocations.load(Ordering::SeqCst) <= 4, "{record:?}");
+        // Four slots at most, and theirs grown: slots are used again.
+        assert!(record.n_allocations.load(Ordering::SeqCst) <= 8, "{record:?}");
         assert!(record.in_use.load(Ordering::SeqCst) <= limit / sharers / 8, "what lies idle is little");
     }
+}
+
+#[test]
+fn a_device_has_batches_waiting_while_the_next_is_packed() {
+    let contig = Contig::new(&[20; 60], 40);
+    let devices = [Fake::new(PLENTY)];
+    gpus(&devices).coordinates(contig.positions(), &contig.landmarks()).unwrap();
+    let record = devices[0].record;
+    assert!(record.n_batches.load(Ordering::SeqCst) > 3, "{record:?}");
+    assert_eq!(record.most_in_hand.load(Ordering::SeqCst), 4);
+    assert_eq!(record.in_hand.load(Ordering::SeqCst), 0);
 }
 
 #[test]
@@ -327,6 +338,26 @@ fn one_failing_device_ends_the_call_with_its_error() {
         device.n_refused.store(usize::MAX, Ordering::SeqCst);
     }
     assert!(gpus(&devices).coordinates(contig.positions(), &contig.landmarks()).is_err());
+}
+
+#[test]
+fn samples_that_are_no_numbers_are_refused_as_on_the_processor() {
+    let mut contig = Contig::new(&[20; 30], 40);
+    let everyone = vec![true; contig.start.len()];
+    let refusals = |contig: &Contig| {
+        let got = gpus(&[Fake::new(PLENTY)]).coordinates(contig.positions(), &everyone).unwrap_err();
+        let expected = dtw::coordinates(contig.positions(), &everyone, run()).unwrap_err();
+        (got.to_string(), expected.to_string())
+    };
+    contig.signal[contig.start[500] as usize] = f32::NAN;
+    let (got, expected) = refusals(&contig);
+    assert_eq!(got, expected);
+    assert!(got.contains("window [500] has NaN at sample 0"), "{got}");
+    contig.signal[contig.end[20] as usize - 1] = f32::INFINITY;
+    contig.end[300] = contig.start[300];
+    let (got, expected) = refusals(&contig);
+    assert_eq!(got, expected);
+    assert!(got.contains("window [20] has inf at sample"), "{got}");
 }
 
 #[test]

@@ -18,12 +18,13 @@ pub use serve::Share;
 
 use super::blocks::canonical_order;
 use super::windows::Positions;
-use super::{Options, Role, SUMMARY_HEAD, check, coordinate};
+use super::{Options, Role, SUMMARY_HEAD, are_finite, check, coordinate};
 use crate::parallel::Threads;
 use crate::{Error, Result};
 use matrix::{Finish, Matrix, Parts};
 use pack::Wanted;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Signals of a block of a large matrix: enough to fill a device, few enough for its memory.
 const BLOCK: usize = 1024;
@@ -86,7 +87,7 @@ impl<D: Device> Gpus<'_, D> {
 
     /// Same as [`super::coordinates`].
     pub fn coordinates(&self, positions: Positions<'_>, is_landmark: &[bool]) -> Result<Vec<f32>> {
-        let windows = positions.windows(&self.threads)?;
+        let windows = positions.intervals()?;
         let make = |own: std::ops::Range<usize>| {
             let order = canonical_order(&windows[own.clone()]).into_iter().map(|i| own.start + i);
             let (both, queries) = order.partition(|&i| is_landmark[i]);
@@ -112,7 +113,7 @@ impl<D: Device> Gpus<'_, D> {
         options: Options,
     ) -> Result<Vec<f32>> {
         refuse_open_ends(options)?;
-        let windows = positions.windows(&self.threads)?;
+        let windows = positions.intervals()?;
         let make = |own: std::ops::Range<usize>| {
             let mut parts = Parts::default();
             for i in canonical_order(&windows[own.clone()]).into_iter().map(|i| own.start + i) {
@@ -156,6 +157,9 @@ impl<D: Device> Gpus<'_, D> {
     }
 
     /// Numbers of every window that is a query; NaN for the others.
+    ///
+    /// Whether samples are numbers is seen by who plans a position, so that no device waits until all
+    /// have been looked at.
     fn per_window(
         &self,
         offsets: &[i64],
@@ -165,10 +169,17 @@ impl<D: Device> Gpus<'_, D> {
         wanted: Wanted,
     ) -> Result<Vec<f32>> {
         let n_numbers = wanted.finish.n_numbers();
+        if windows.iter().any(|window| window.is_empty()) {
+            check("window", windows, &self.threads)?;
+        }
+        let all_finite = AtomicBool::new(true);
         let results = Mutex::new(vec![f32::NAN; windows.len() * n_numbers]);
         let n_positions = offsets.len().saturating_sub(1);
         let matrix = |k: usize| {
             let own = offsets[k] as usize..offsets[k + 1] as usize;
+            if !windows[own.clone()].iter().all(|window| are_finite(window)) {
+                all_finite.store(false, Ordering::Relaxed);
+            }
             Matrix::new(&make(own), |i| windows[i], &label, (wanted.options, wanted.finish))
         };
         serve::serve(self, wanted, (n_positions, matrix), &|matrix, numbers| {
@@ -177,6 +188,9 @@ impl<D: Device> Gpus<'_, D> {
                 results[id * n_numbers..(id + 1) * n_numbers].copy_from_slice(own);
             }
         })?;
+        if !all_finite.into_inner() {
+            check("window", windows, &self.threads)?;
+        }
         Ok(results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }

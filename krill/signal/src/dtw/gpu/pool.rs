@@ -7,7 +7,7 @@ use crate::Result;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Of a budget, what may lie idle: one in so many bytes. Others may share the device.
+/// Of a budget, what may lie idle between calls: one in so many bytes. Others may share the device.
 const IDLE_SHARE: usize = 8;
 
 /// Slots of one device.
@@ -64,7 +64,7 @@ impl<S: Slot> Pool<S> {
         let mut state = self.lock();
         loop {
             if let Some(slot) = state.smallest_idle(need.n_bytes) {
-                return Ok(Held { pool: self, slot: Some(slot), budget: need.budget });
+                return Ok(Held { pool: self, slot: Some(slot) });
             }
             if state.allocated + need.roomy <= need.budget {
                 break;
@@ -84,7 +84,7 @@ impl<S: Slot> Pool<S> {
         state.allocated += need.roomy;
         drop(state);
         match make(need.roomy) {
-            Ok(slot) => Ok(Held { pool: self, slot: Some(slot), budget: need.budget }),
+            Ok(slot) => Ok(Held { pool: self, slot: Some(slot) }),
             Err(error) => {
                 let mut state = self.lock();
                 let idle = std::mem::take(&mut state.idle); // in the way of others, perhaps
@@ -96,14 +96,23 @@ impl<S: Slot> Pool<S> {
         }
     }
 
-    fn release(&self, slot: S, keeps: bool, budget: usize) {
+    fn release(&self, slot: S, keeps: bool) {
         let mut state = self.lock();
-        let idle: usize = state.idle.iter().map(Slot::bytes).sum();
-        if keeps && idle + slot.bytes() <= budget / IDLE_SHARE {
+        if keeps {
             state.idle.push(slot);
         } else {
             state.allocated -= slot.bytes();
             drop(slot);
+        }
+        self.released.notify_all();
+    }
+
+    /// A call has ended: free what lies idle beyond the share of the budget, the largest first.
+    pub(super) fn trim(&self, budget: usize) {
+        let mut state = self.lock();
+        state.idle.sort_by_key(Slot::bytes);
+        while state.idle.iter().map(Slot::bytes).sum::<usize>() > budget / IDLE_SHARE {
+            state.allocated -= state.idle.pop().map_or(0, |slot| slot.bytes());
         }
         self.released.notify_all();
     }
@@ -122,14 +131,13 @@ impl<S: Slot> State<S> {
 pub(super) struct Held<'p, S: Slot> {
     pool: &'p Pool<S>,
     slot: Option<S>,
-    budget: usize,
 }
 
 impl<S: Slot> Held<'_, S> {
-    /// Leave it to the next batch.
+    /// Leave it to the next batch, of this call or another.
     pub(super) fn keep(mut self) {
         if let Some(slot) = self.slot.take() {
-            self.pool.release(slot, true, self.budget);
+            self.pool.release(slot, true);
         }
     }
 }
@@ -137,7 +145,7 @@ impl<S: Slot> Held<'_, S> {
 impl<S: Slot> Drop for Held<'_, S> {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            self.pool.release(slot, false, self.budget);
+            self.pool.release(slot, false);
         }
     }
 }

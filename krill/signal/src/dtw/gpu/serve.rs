@@ -1,6 +1,7 @@
-//! Devices taking matrices from one queue, each as much as its memory holds, two batches at a time:
-//! while one is computed, the next is packed and sent and the last one's results are read. Calls of
-//! several threads may use a device at once; its pool of memory lets none wait for another in a ring.
+//! Devices taking matrices from one queue, each as much as its memory holds, several batches at a time:
+//! while one is computed, others wait on the device, the next is packed and the last one's results are
+//! read. Calls of several threads may use a device at once; its pool of memory lets none wait for
+//! another in a ring.
 
 use super::Gpus;
 use super::batch::{Layout, Size};
@@ -10,16 +11,18 @@ use super::pack::{Packed, Wanted};
 use super::pool::{Held, Need};
 use crate::parallel::Threads;
 use crate::{Error, Result};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Of the free memory, what is not planned with: the driver and other programs want some.
 const KEPT_FREE: usize = 10; // one in so many
-/// Batches in hand.
-const IN_HAND: usize = 2;
-/// A launch stays short, even on a small device that also drives a screen.
-const MOST_CELLS: u64 = 50_000_000_000;
+/// Batches in hand. A batch's last kernel may find no room until the pairs of those behind it, which fill
+/// the device, are through; so late may the host know that it may pack again.
+const IN_HAND: usize = 4;
+/// A launch stays short: some twenty milliseconds. A small device may drive a screen too.
+const MOST_CELLS_PER_MULTIPROCESSOR: u64 = 1_000_000_000;
 /// A batch is no more than this share of a device's part of the work, so that packing and computing
 /// overlap and no device waits for another's last batch; unless it would be fewer matrices than these.
 const BATCHES_PER_DEVICE: usize = 4;
@@ -84,17 +87,21 @@ pub(super) fn serve<'a, D: Device>(
     let queue = Queue { make, next: Mutex::new(0), n_matrices, is_closed: AtomicBool::new(false) };
     let most_matrices = n_matrices.div_ceil(BATCHES_PER_DEVICE * devices.len().max(1)).max(FEW_MATRICES);
     let one = |device: &D| {
-        let worker = Worker {
-            device,
-            queue: &queue,
-            threads,
-            wanted,
-            next_matrices: FIRST_MATRICES.min(most_matrices),
-            most_matrices,
-            budget: 0,
-            waiting: Vec::new(),
-        };
-        let done = worker.run(share, deliver);
+        let done = device.memory().and_then(|memory| {
+            let mut worker = Worker {
+                device,
+                queue: &queue,
+                threads,
+                wanted,
+                next_matrices: FIRST_MATRICES.min(most_matrices),
+                most_matrices,
+                budget: share.budget(memory.free + device.pool().allocated()),
+                waiting: Vec::new(),
+            };
+            let done = worker.run(deliver);
+            device.pool().trim(worker.budget);
+            done
+        });
         if done.is_err() {
             queue.is_closed.store(true, Ordering::Relaxed);
         }
@@ -136,9 +143,8 @@ struct InFlight<'p, 'a, S: Slot> {
 }
 
 impl<'q, 'a, D: Device, M: Fn(usize) -> Matrix<'a> + Sync> Worker<'q, 'a, D, M> {
-    fn run(mut self, share: Share, deliver: &(impl Fn(&Matrix<'_>, &[f32]) + Sync)) -> Result<()> {
-        self.budget = share.budget(self.device.memory()?.free + self.device.pool().allocated());
-        let mut flying: Option<InFlight<'q, 'a, D::Slot>> = None;
+    fn run(&mut self, deliver: &(impl Fn(&Matrix<'_>, &[f32]) + Sync)) -> Result<()> {
+        let mut flying: VecDeque<InFlight<'q, 'a, D::Slot>> = VecDeque::with_capacity(IN_HAND);
         let mut was_halved = false;
         while let Some(packed) = self.next_batch() {
             let n_bytes = packed.layout.n_bytes;
@@ -148,25 +154,27 @@ impl<'q, 'a, D: Device, M: Fn(usize) -> Matrix<'a> + Sync> Worker<'q, 'a, D, M> 
                 return Err(Error::DeviceMemory { device: self.device.name().to_owned(), problem });
             }
             // Should others have the rest, or this batch need it all: wait with nothing in hand.
-            match self.slot(n_bytes, || land(flying.take(), deliver)) {
+            match self.slot(n_bytes, || land_all(&mut flying, deliver)) {
                 Ok(slot) => {
-                    let taken_off = self.start(slot, packed)?;
-                    land(flying.replace(taken_off), deliver)?;
+                    flying.push_back(self.start(slot, packed)?);
+                    if flying.len() == IN_HAND {
+                        flying.pop_front().map_or(Ok(()), |first| land(first, deliver))?;
+                    }
                     self.next_matrices = (2 * self.next_matrices).min(self.most_matrices);
                 }
                 Err(Error::DeviceMemory { .. }) if !was_halved => {
                     was_halved = true;
                     self.budget /= 2;
-                    land(flying.take(), deliver)?;
+                    land_all(&mut flying, deliver)?;
                     self.waiting.extend(packed.matrices.into_iter().rev());
                 }
                 Err(error) => return Err(error),
             }
         }
-        land(flying, deliver)
+        land_all(&mut flying, deliver)
     }
 
-    /// As many matrices as half of the budget holds, at least one.
+    /// As many matrices as this batch's share of the budget holds, at least one.
     fn next_batch(&mut self) -> Option<Packed<'a>> {
         let mut matrices: Vec<Matrix<'a>> = Vec::new();
         let mut size = Size::default();
@@ -193,8 +201,10 @@ impl<'q, 'a, D: Device, M: Fn(usize) -> Matrix<'a> + Sync> Worker<'q, 'a, D, M> 
 
     fn fits(&self, size: &Size) -> bool {
         let Wanted { options, finish } = self.wanted;
-        let layout = Layout::new(size, finish.n_numbers(), options, self.device.multiprocessors());
-        layout.n_bytes <= self.budget / IN_HAND && size.cells <= MOST_CELLS && size.samples <= MOST_SAMPLES
+        let multiprocessors = self.device.multiprocessors();
+        let most_cells = u64::from(multiprocessors) * MOST_CELLS_PER_MULTIPROCESSOR;
+        let layout = Layout::new(size, finish.n_numbers(), options, multiprocessors);
+        layout.n_bytes <= self.budget / IN_HAND && size.cells <= most_cells && size.samples <= MOST_SAMPLES
     }
 
     /// Memory of at least this size, if need be once others have given it back.
@@ -215,13 +225,16 @@ impl<'q, 'a, D: Device, M: Fn(usize) -> Matrix<'a> + Sync> Worker<'q, 'a, D, M> 
 }
 
 /// Wait for a batch, hand out its results, give its slot back.
-fn land<S: Slot>(
-    flying: Option<InFlight<'_, '_, S>>,
+fn land<S: Slot>(batch: InFlight<'_, '_, S>, deliver: &(impl Fn(&Matrix<'_>, &[f32]) + Sync)) -> Result<()> {
+    let InFlight { mut slot, packed } = batch;
+    packed.deliver(slot.finish()?, deliver);
+    slot.keep();
+    Ok(())
+}
+
+fn land_all<S: Slot>(
+    flying: &mut VecDeque<InFlight<'_, '_, S>>,
     deliver: &(impl Fn(&Matrix<'_>, &[f32]) + Sync),
 ) -> Result<()> {
-    if let Some(InFlight { mut slot, packed }) = flying {
-        packed.deliver(slot.finish()?, deliver);
-        slot.keep();
-    }
-    Ok(())
+    flying.drain(..).try_for_each(|batch| land(batch, deliver))
 }
