@@ -9,7 +9,7 @@ from made_pileups import CONFIG, SITE, signal_pileup
 
 from baleen import calling
 from baleen.calling import HmmParameters
-from baleen.calling.events import benjamini_hochberg, finish_sites
+from baleen.calling.events import EventRate, benjamini_hochberg, finish_sites
 from baleen.calling.splits import EmpiricalRate, count_p_values
 from baleen.columns import SITE_COLUMNS
 from baleen.data import SiteCalls
@@ -122,7 +122,7 @@ def test_untested_positions_do_not_count_in_the_adjustment():
 def test_false_events_are_held_among_events_not_positions():
     """A strong event brings many positions; they must not pay for a weak one elsewhere."""
     rng = np.random.default_rng(5)
-    false_events = []
+    false_events = {0.05: [], 0.2: []}
     for _ in range(40):
         n = 3000
         p = rng.uniform(size=n)
@@ -136,10 +136,21 @@ def test_false_events_are_held_among_events_not_positions():
             posterior[center - 4 : center + 5] = 0.0
             posterior[center] = 1.0
         sites = bare_sites(p, score, posterior)
-        peaks = np.flatnonzero(finish_sites([sites])[0]["is_peak"])
+        (finished,) = finish_sites([sites])
+        peaks = np.flatnonzero(finished["is_peak"])
         assert set(range(50, 1050, 100)) <= set(peaks.tolist())
-        false_events.append(sum(peak % 100 != 50 for peak in peaks) / len(peaks))
-    assert np.mean(false_events) < 0.06
+        assert np.array_equal(peaks, np.flatnonzero(finished["event_padj"] < 0.05))
+        for limit, shares in false_events.items():
+            shares.append(np.mean(np.flatnonzero(finished["event_padj"] < limit) % 100 != 50))
+    for limit, shares in false_events.items():
+        assert np.mean(shares) < 1.2 * limit, limit
+
+
+def test_the_rate_of_events_counts_candidates_against_positions():
+    rate = EventRate.of(np.array([0.01, 1e-4, 0.01, 2e-4]), n_tested=200)
+    np.testing.assert_allclose(rate(np.array([1e-4, 2e-4, 0.01])), [0.02, 0.02, 0.5])
+    assert rate(np.array([0.02]))[0] == 1
+    assert len(EventRate.of(np.zeros(0), n_tested=0)(np.zeros(0))) == 0
 
 
 def bare_sites(p, score, posterior):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from baleen.commands.demo import command
 from baleen.data import ReadIndex, SignalPileup
-from baleen.demo import CalledSite, TrueSite, found_and_truth, most_telling, run_demo
+from baleen.demo import CalledSite, Demo, TrueSite, found_and_truth, most_telling, run_demo
 from baleen.errors import OutputError
 from baleen.simulate import SimulationConfig
 from baleen.simulated_pair import PairFiles
@@ -96,11 +96,12 @@ def test_calls_near_a_site_are_its_own_and_all_others_are_told(tmp_path):
     )
     table = tmp_path / "site_results.tsv"
     table.write_text(
-        "##version\ncontig\tposition\tmod_ratio\tci_low\tci_high\tpadj\tis_peak\n"
-        "tx\t51\t.4\t.2\t.6\t.01\t1\n"
-        "tx\t52\t.4\t.2\t.6\t.02\t0\n"
-        "tx\t70\t.3\t.1\t.6\t.04\t1\n"
-        "other\t90\t.3\t.1\t.6\t.04\t1\n"
+        "##version\ncontig\tposition\tmod_ratio\tci_low\tci_high\tevent_padj\n"
+        "tx\t51\t.4\t.2\t.6\t.01\n"
+        "tx\t52\t.4\t.2\t.6\t\n"
+        "tx\t70\t.3\t.1\t.6\t.04\n"
+        "other\t90\t.3\t.1\t.6\t.04\n"
+        "tx\t88\t.3\t.1\t.6\t.06\n"
     )
     sites, others = found_and_truth(pair, table)
     assert [(s.position, s.base, s.share, s.called and s.called.position) for s in sites] == [
@@ -108,6 +109,10 @@ def test_calls_near_a_site_are_its_own_and_all_others_are_told(tmp_path):
         (90, "A", 0.6, None),
     ]
     assert [(call.contig, call.position) for call in others] == [("tx", 70), ("other", 90)]
+    (_, found), _ = found_and_truth(pair, table, limit=0.1)
+    assert found.called is not None
+    lines = Demo(sites, others, ()).table()
+    assert lines[3].split() == ["tx", "70", "no", "site", "0.30", "(0.10-0.60)", "4e-02"]
 
 
 def test_the_site_drawn_is_the_surest_with_both_kinds_of_reads():

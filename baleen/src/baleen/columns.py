@@ -30,6 +30,12 @@ SITE_COLUMNS: tuple[Column, ...] = (
         "empirical_q", "float64", "", "the same rate by the run's controls split in two; empty if too few"
     ),
     Column(
+        "event_padj",
+        "float64",
+        "",
+        "false discovery rate of the run's events up to this one; empty where no event can be",
+    ),
+    Column(
         "effect_size",
         "float32",
         "control sd",
@@ -39,7 +45,7 @@ SITE_COLUMNS: tuple[Column, ...] = (
     Column("n_ivt", "int32", "reads", "control reads behind the call"),
     Column("mean_p_mod", "float32", "", "mean of the native reads' probabilities"),
     Column("stoichiometry", "float32", "", "share of native reads with p_mod >= --mod-threshold"),
-    Column("is_peak", "bool", "", "whether this is the called position of an event (5 % of events false)"),
+    Column("is_peak", "bool", "", "whether this is the called position of an event: event_padj below .05"),
     Column(
         "position_posterior",
         "float32",

@@ -10,6 +10,7 @@ import numpy as np
 import pysam
 
 import krill
+from baleen.calling import SIGNIFICANT
 from baleen.config import Config, ReadsConfig
 from baleen.data import SignalPileup
 from baleen.inputs import SampleFiles, open_run, read_contig, read_reference
@@ -60,7 +61,12 @@ class CalledSite:
     mod_ratio: float
     ci_low: float
     ci_high: float
-    padj: float
+    event_padj: float
+
+    def line(self) -> str:
+        """Return the share, its interval and the rate as columns of text."""
+        share = f"{self.mod_ratio:.2f} ({self.ci_low:.2f}-{self.ci_high:.2f})"
+        return f"{share:<20} {self.event_padj:>10.0e}"
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class Demo:
 
     def table(self) -> list[str]:
         """Return found against truth as lines of text."""
-        lines = [f"{'contig':<9} {'position':>8} base  {'true share':>10}  {'called share':<20} {'padj':>8}"]
+        lines = [f"{'contig':<9} {'position':>8} base  {'true share':>10}  {'called share':<20} event_padj"]
         for site in self.sites:
             line = f"{site.contig:<9} {site.position:>8} {site.base:<4}  {site.share:>10.2f}  "
             call = site.called
@@ -81,13 +87,16 @@ class Demo:
                 lines.append(f"{line}not found")
                 continue
             shift = call.position - site.position
-            called = f"{call.mod_ratio:.2f} ({call.ci_low:.2f}-{call.ci_high:.2f})"
-            lines.append(f"{line}{called:<20} {call.padj:>8.0e}" + (f"  {shift:+d} base" if shift else ""))
+            lines.append(line + call.line() + (f"  {shift:+d} base" if shift else ""))
+        lines += [
+            f"{call.contig:<9} {call.position:>8} {'':<4}  {'no site':>10}  {call.line()}"
+            for call in self.others
+        ]
         n_found = sum(site.called is not None for site in self.sites)
         events = "event" if len(self.others) == 1 else "events"
         lines.append(
             f"found {n_found} of {len(self.sites)} sites; {len(self.others)} {events} called elsewhere "
-            f"(positions are 0-based; called = padj < 0.05 within {_NEAR_BP} bases)"
+            f"(positions are 0-based; called = event_padj < 0.05 within {_NEAR_BP} bases)"
         )
         return lines
 
@@ -145,9 +154,14 @@ def run_demo(
     )
 
 
-def found_and_truth(pair: PairFiles, table: Path) -> tuple[tuple[TrueSite, ...], tuple[CalledSite, ...]]:
-    """Return every simulated site with the event called for it, and the events that are none's."""
-    events = list(_events(table))
+def found_and_truth(
+    pair: PairFiles, table: Path, limit: float = SIGNIFICANT
+) -> tuple[tuple[TrueSite, ...], tuple[CalledSite, ...]]:
+    """Return every simulated site with the event called for it, and the events that are none's.
+
+    An event is called where its ``event_padj`` is below ``limit``.
+    """
+    events = list(_events(table, limit))
     sites = []
     with pair.truth_sites.open(newline="") as handle:
         for row in csv.DictReader(handle, delimiter="\t"):
@@ -160,7 +174,7 @@ def found_and_truth(pair: PairFiles, table: Path) -> tuple[tuple[TrueSite, ...],
                     base=row["base"].replace("T", "U"),
                     shift_pa=float(row["shift_pa"]),
                     share=int(row["n_modified"]) / max(int(row["n_native"]), 1),
-                    called=min(near, key=lambda e: e.padj, default=None),
+                    called=min(near, key=lambda e: e.event_padj, default=None),
                 )
             )
     taken = [site.called for site in sites]
@@ -176,7 +190,7 @@ def most_telling(sites: tuple[TrueSite, ...]) -> TrueSite:
     mixed = [site for site in found if 0.4 <= site.share <= 0.85]
     return min(
         mixed or found or sites,
-        key=lambda site: (site.called.padj if site.called else 1.0, -abs(site.shift_pa)),
+        key=lambda site: (site.called.event_padj if site.called else 1.0, -abs(site.shift_pa)),
     )
 
 
@@ -223,7 +237,7 @@ def _picture(site: TrueSite, pair: PairFiles, bam: Path) -> SitePicture:
     if site.called is not None:
         call = site.called
         interval = f"{100 * call.ci_low:.0f}-{100 * call.ci_high:.0f} %"
-        told = f"called {100 * call.mod_ratio:.0f} % ({interval}), padj {call.padj:.0e}"
+        told = f"called {100 * call.mod_ratio:.0f} % ({interval}), event_padj {call.event_padj:.0e}"
     return SitePicture(
         title=f"{site.contig}, position {position}: {100 * site.share:.0f} % of the reads modified; {told}",
         subtitle="Current of all reads, bases stretched to one width",
@@ -234,14 +248,14 @@ def _picture(site: TrueSite, pair: PairFiles, bam: Path) -> SitePicture:
     )
 
 
-def _events(table: Path) -> Iterator[CalledSite]:
+def _events(table: Path, limit: float) -> Iterator[CalledSite]:
     columns = read_site_table(table)
-    for i in np.flatnonzero(columns["is_peak"] == 1):
+    for i in np.flatnonzero(columns["event_padj"] < limit):
         yield CalledSite(
             contig=str(columns["contig"][i]),
             position=int(columns["position"][i]),
             mod_ratio=float(columns["mod_ratio"][i]),
             ci_low=float(columns["ci_low"][i]),
             ci_high=float(columns["ci_high"][i]),
-            padj=float(columns["padj"][i]),
+            event_padj=float(columns["event_padj"][i]),
         )

@@ -53,7 +53,8 @@ class RunSummary:
         """Return what to tell the user."""
         return [
             f"{self.n_contigs} contigs, {self.sites.n_sites} positions; "
-            f"{self.sites.n_peaks} events at padj < 0.05 ({self.sites.n_significant} positions)",
+            f"{self.sites.n_peaks} events at event_padj < 0.05, "
+            f"{self.sites.n_significant} positions at padj < 0.05",
             "reads: " + ", ".join(f"{n} {name}" for name, n in self.read_status.items()),
             f"sites: {self.output_dir / SITES_NAME}",
             *([f"reads: {self.output_dir / READS_NAME}"] if (self.output_dir / READS_NAME).exists() else []),

@@ -8,9 +8,9 @@ from baleen.calling.choice import keep_channels
 from baleen.calling.contrasts import call_contrasts
 from baleen.calling.events import (
     SIGNIFICANT,
+    EventRate,
     benjamini_hochberg,
     candidates,
-    event_limit,
     finish_contig,
     finish_sites,
 )
@@ -27,6 +27,7 @@ __all__ = [
     "DEFAULT_HMM",
     "SIGNIFICANT",
     "ContigCalls",
+    "EventRate",
     "Evidence",
     "HmmParameters",
     "Inflation",
@@ -41,7 +42,6 @@ __all__ = [
     "call_contrasts",
     "call_samples",
     "candidates",
-    "event_limit",
     "finish_contig",
     "finish_sites",
     "fit_priors",

@@ -6,6 +6,8 @@ the count: so the rate of events is held on its own, over one candidate position
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,7 @@ from baleen.calling.splits import EmpiricalRate, count_p_values, total_counts
 from baleen.data import Bool, SiteCalls
 
 SIGNIFICANT = 0.05
-"""False discovery rate, of positions (``padj``) and of events (``is_peak``)."""
+"""False discovery rate, of positions (``padj``) and of events (``event_padj``)."""
 
 CANDIDATE_P = 0.05
 """Positions above it are never events."""
@@ -34,17 +36,21 @@ def finish_sites(
     p = np.concatenate([np.zeros(0), *(one["pvalue"] for one in sites)])
     adjusted = benjamini_hochberg(p)
     candidate_p = np.concatenate([np.zeros(0), *(one["pvalue"][candidates(one)] for one in sites)])
-    limit = event_limit(candidate_p, int(np.sum(~np.isnan(p))))
+    of_events = EventRate.of(candidate_p, int(np.sum(~np.isnan(p))))
     ends = np.cumsum([len(one) for one in sites])
     parts = np.split(adjusted, ends[:-1]) if len(sites) else []
     rate = EmpiricalRate.of(count_p_values(p), total_counts(map(count_p_values, split_p)))
     return [
-        finish_contig(one, padj, rate(one["pvalue"]), limit) for one, padj in zip(sites, parts, strict=True)
+        finish_contig(one, padj, rate(one["pvalue"]), of_events)
+        for one, padj in zip(sites, parts, strict=True)
     ]
 
 
 def finish_contig(
-    sites: SiteCalls, padj: npt.NDArray[np.float64], empirical_q: npt.NDArray[np.float64], limit: float
+    sites: SiteCalls,
+    padj: npt.NDArray[np.float64],
+    empirical_q: npt.NDArray[np.float64],
+    of_events: "EventRate",
 ) -> SiteCalls:
     """Add to a contig's sites what the whole run decides.
 
@@ -56,12 +62,13 @@ def finish_contig(
         Adjusted p-values, float64, one per site.
     empirical_q
         Its q-values by the run's split controls, likewise.
-    limit
-        Largest p-value of an event, from `event_limit`.
+    of_events
+        Adjusts the p-values of its candidates.
     """
-    is_significant = np.nan_to_num(padj, nan=1.0) < SIGNIFICANT
-    is_event = candidates(sites) & (np.nan_to_num(sites["pvalue"], nan=1.0) <= limit)
-    return sites.replace(padj=padj, empirical_q=empirical_q, is_peak=is_event & is_significant)
+    is_candidate = candidates(sites)
+    event_padj = np.where(is_candidate, of_events(sites["pvalue"]), np.nan)
+    is_peak = np.nan_to_num(event_padj, nan=1.0) < SIGNIFICANT
+    return sites.replace(padj=padj, empirical_q=empirical_q, event_padj=event_padj, is_peak=is_peak)
 
 
 def benjamini_hochberg(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -79,20 +86,35 @@ def benjamini_hochberg(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return adjusted
 
 
-def event_limit(candidate_p: npt.NDArray[np.float64], n_tested: int) -> float:
-    """Return the largest p-value at which the false discovery rate of events holds, -1 if at none.
+@dataclass(frozen=True)
+class EventRate:
+    """The false discovery rate of the run's events, by their candidates' p-values.
 
     Parameters
     ----------
-    candidate_p
-        p-values of all candidates of the run, float64.
-    n_tested
-        Positions tested in the run. At most ``n_tested * p`` of them lie below ``p`` by chance,
-        and no more candidates than that.
+    p, rate
+        p-values of all candidates of the run, rising, and the rate of events up to each, float64,
+        shape ``(n,)``.
     """
-    p = np.sort(candidate_p)
-    holds = np.flatnonzero(p * n_tested <= SIGNIFICANT * np.arange(1, len(p) + 1))
-    return float(p[holds[-1]]) if len(holds) else -1.0
+
+    p: npt.NDArray[np.float64]
+    rate: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, candidate_p: npt.NDArray[np.float64], n_tested: int) -> Self:
+        """Adjust the p-values of all candidates of the run, where ``n_tested`` positions were tested.
+
+        At most ``n_tested * p`` positions lie below ``p`` by chance, and no more candidates than
+        that: Benjamini-Hochberg over candidates, with the positions as the number of tests.
+        """
+        p = np.sort(candidate_p)
+        rate = np.minimum(p * n_tested / np.arange(1, len(p) + 1), 1)
+        return cls(p, np.minimum.accumulate(rate[::-1])[::-1])
+
+    def __call__(self, p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the rate of events up to each p-value: of the least candidate at or above it; else 1."""
+        at = np.searchsorted(self.p, p, side="left")  # NaN lies beyond all
+        return np.append(self.rate, 1.0)[at]
 
 
 def candidates(sites: SiteCalls) -> Bool:

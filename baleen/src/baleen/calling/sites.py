@@ -42,7 +42,7 @@ class _Test(NamedTuple):
 def call_contig(
     evidence: Evidence, model: RunModel, config: CallingConfig, hmm: HmmParameters = DEFAULT_HMM
 ) -> ContigCalls:
-    """Return the calls of one contig; ``padj`` and ``is_peak`` follow in `finish_contig`.
+    """Return the calls of one contig; rates and ``is_peak`` follow in `finish_contig`.
 
     ``hmm`` counts if ``config`` asks for it: it changes probabilities of reads, never a test.
     """
@@ -78,6 +78,7 @@ def call_contig(
             "pvalue": test.p,
             "padj": none,
             "empirical_q": none,
+            "event_padj": none,
             "effect_size": known(evidence.level_difference),
             "n_native": evidence.n_native,
             "n_ivt": evidence.n_control,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from baleen.calling import SIGNIFICANT, candidates, event_limit, finish_contig
+from baleen.calling import SIGNIFICANT, EventRate, candidates, finish_contig
 from baleen.calling.splits import EmpiricalRate, count_p_values, total_counts
 from baleen.columns import CONTRAST_COLUMNS, SITE_COLUMNS, Column
 from baleen.data import SiteCalls
@@ -55,7 +55,7 @@ def merge_sites(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> 
                     yield sites["pvalue"]
 
     adjust = Adjustment.over(p_values(), path.parent)
-    limit = event_limit(np.array(candidate_p), adjust.n_tested)
+    of_events = EventRate.of(np.array(candidate_p), adjust.n_tested)
     rate = EmpiricalRate.of(observed, of_splits)
     n_significant = n_peaks = 0
 
@@ -63,7 +63,7 @@ def merge_sites(path: Path, slices: Sequence[Path], comments: Sequence[str]) -> 
         nonlocal n_significant, n_peaks
         for sites in map(SiteCalls, slice_tables(slices)):
             p = sites["pvalue"]
-            complete = finish_contig(sites, adjust(p), rate(p), limit)
+            complete = finish_contig(sites, adjust(p), rate(p), of_events)
             n_significant += int(np.sum(complete["padj"] < SIGNIFICANT))
             n_peaks += int(complete["is_peak"].sum())
             yield complete.columns
