@@ -1,17 +1,15 @@
 """Event tables of a simulated pair, and the command line on them, for the tests of event tables."""
 
 import csv
-import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 from click.testing import CliRunner
+from command_line import exit_code
 
 from baleen.commands.eventalign import command as eventalign
 from baleen.commands.simulate import command as simulate
 from baleen.event_rows import COLUMNS
-from baleen.inputs import close_files
 
 SMALL = ("--contigs", "2", "--contig-length", "220", "--reads", "20", "--sites", "3", "--adapter-s", ".3")
 HERE = ("--layout", "0x1", "--min-depth", "10")
@@ -19,17 +17,8 @@ HERE = ("--layout", "0x1", "--min-depth", "10")
 
 def main(capsys, *arguments: str | Path) -> tuple[int, str, str]:
     """Run the command line in this process; return its exit code, stdout and stderr."""
-    from baleen import cli
-
-    before, sys.argv = sys.argv, ["baleen", *map(str, arguments)]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    finally:
-        sys.argv = before
-        close_files()
-    shown = capsys.readouterr()
-    return int(ended.value.code or 0), shown.out, shown.err
+    code, shown = exit_code(*arguments), capsys.readouterr()
+    return code, shown.out, shown.err
 
 
 def pair_with_tables(folder: Path) -> Path:

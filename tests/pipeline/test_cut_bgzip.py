@@ -1,27 +1,15 @@
 """Files of bgzip that end between two blocks: each command says that the end may be missing."""
 
 import gzip
-import sys
 from pathlib import Path
 
 import pysam
 import pytest
+from command_line import main
 
-from baleen import cli
 from krill.reads.bgzf import LAST_BLOCK, lacks_end
 
 MISSING = "may be cut short: the empty block that ends a bgzip file is missing"
-
-
-def main(capsys, *words: object) -> tuple[int, str]:
-    """Run the command line in this process; return its exit code and what it said on stderr."""
-    before, sys.argv = sys.argv, ["baleen", *map(str, words)]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    finally:
-        sys.argv = before
-    return int(ended.value.code or 0), capsys.readouterr().err
 
 
 def packed(path: Path) -> Path:

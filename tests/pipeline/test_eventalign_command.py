@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -16,7 +17,7 @@ import krill
 from baleen.commands.simulate import command as simulate
 from baleen.config import Config
 from baleen.event_rows import COLUMNS, format_rows
-from baleen.inputs import SampleFiles, close_files, open_sample, read_contig, read_reference
+from baleen.inputs import SampleFiles, open_sample, read_contig, read_reference
 from baleen.simulated_pair import PairFiles
 from krill.reads.batch import ReadStatus
 
@@ -42,17 +43,8 @@ def arguments(files: PairFiles, output: Path, *more: str) -> list[str]:
 
 
 def main(capsys, *arguments: str) -> tuple[int, str]:
-    """Run the command line in this process; return its exit code and what it said on stderr."""
-    from baleen import cli
-
-    before, sys.argv = sys.argv, ["baleen", "eventalign", *arguments]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    finally:
-        sys.argv = before
-        close_files()
-    return int(ended.value.code or 0), capsys.readouterr().err
+    """Run the command in this process; return its exit code and what it said on stderr."""
+    return command_line.main(capsys, "eventalign", *arguments)
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

@@ -2,15 +2,14 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from command_line import exit_code
 
 from baleen import scoring
 from baleen.commands.simulate import command as simulate
-from baleen.inputs import close_files
 
 SMALL = ("--contigs", "2", "--contig-length", "110", "--reads", "10", "--sites", "2")
 HERE = ("--layout", "0x1", "--min-depth", "5", "--channels", "level", "--permutations", "1")
@@ -21,20 +20,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pair")
     CliRunner().invoke(simulate, ["-o", str(folder), "--force", *SMALL], catch_exceptions=False)
     return folder
-
-
-def exit_code(*words: str | Path) -> int:
-    """Run the command line in this process."""
-    from baleen import cli
-
-    before, sys.argv = sys.argv, ["baleen", *map(str, words)]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    finally:
-        sys.argv = before
-        close_files()
-    return int(ended.value.code or 0)
 
 
 def main(capsys, *words: str | Path) -> tuple[int, str]:

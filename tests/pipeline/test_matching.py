@@ -1,13 +1,12 @@
 """A FASTA with the names and lengths of the right one, and other bases, is noticed."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pysam
 import pytest
+from command_line import main
 
-from baleen import cli
 from baleen.config import Config
 from baleen.errors import MismatchError
 from baleen.inputs import open_run
@@ -52,17 +51,6 @@ def other_bases(run, *names: str) -> Path:
     }
     path.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in contigs.items()))
     return path
-
-
-def main(capsys, *words: object) -> tuple[int, str]:
-    """Run the command line in this process; return its exit code and what it said on stderr."""
-    before, sys.argv = sys.argv, ["baleen", *map(str, words)]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    finally:
-        sys.argv = before
-    return int(ended.value.code or 0), capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["run", "check", "eventalign"])

@@ -1,21 +1,7 @@
 """A command never writes over what it reads, nor beside a folder that stands where its file should."""
 
-import sys
-
 import pytest
-
-from baleen import cli
-
-
-def main(capsys, *words: object) -> tuple[int, str]:
-    """Run the command line in this process; return its exit code and what it said on stderr."""
-    before, sys.argv = sys.argv, ["baleen", *map(str, words)]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    finally:
-        sys.argv = before
-    return int(ended.value.code or 0), capsys.readouterr().err
+from command_line import main
 
 
 @pytest.mark.parametrize("is_linked", [False, True])
